@@ -1,1 +1,24 @@
+//! The harness of the end-to-end suites: it installs, starts, addresses and stops real servers.
 //!
+//! Promises: every server runs on a free loopback port with throw-away data, state and token
+//! directories; what a test starts ends with the test, and nothing else is ended; a request that gets
+//! no answer fails the test instead of hanging it. Deliberately unknown: what a suite wants to show,
+//! and every crate of the workspace, because the suites see a server only from outside.
+
+mod binary;
+mod client;
+mod envelope;
+mod installation;
+mod raw;
+mod seed;
+mod server;
+mod tools;
+
+pub use binary::nimbus_binary;
+pub use client::{Client, Reply};
+pub use envelope::assert_error;
+pub use installation::Installation;
+pub use raw::{Outcome, exchange};
+pub use seed::{Seeded, seeded};
+pub use server::{PATIENCE, Server, StartFailure, wait_until};
+pub use tools::{skip, tool};
