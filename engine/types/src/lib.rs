@@ -4,6 +4,7 @@
 //! Promises: everything here is pure and total; no function panics on bytes or names a client sent.
 //! Deliberately unknown: storage, the lives of tenants, and every protocol.
 
+pub mod document;
 pub mod error;
 pub mod id;
 pub mod index;

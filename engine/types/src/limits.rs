@@ -19,6 +19,8 @@ pub const INDEX_FIELDS: usize = 32;
 pub const INDEXES_PER_TABLE: usize = 64;
 /// Most entries one document may have in one index (a multikey index over a huge array).
 pub const INDEX_ENTRIES_PER_DOCUMENT: usize = 100_000;
+/// Most bytes of keys one document may have in one index (a long field beside a huge array).
+pub const INDEX_BYTES_PER_DOCUMENT: usize = 64 * 1024 * 1024;
 /// Longest encoded key, in bytes. Longer index keys are refused when the document is written.
 pub const KEY_BYTES: usize = 64 * 1024;
 /// Most document writes in one transaction.
@@ -27,5 +29,7 @@ pub const WRITES_PER_TRANSACTION: usize = 100_000;
 pub const TRANSACTION_BYTES: usize = 48 * 1024 * 1024;
 /// Most bytes a query may hold in memory to sort.
 pub const SORT_BYTES: usize = 100 * 1024 * 1024;
+/// Most bytes of documents one reply may hold; larger results are read in pages.
+pub const RESULT_BYTES: usize = 64 * 1024 * 1024;
 /// Most filter clauses in one query, nested ones counted.
 pub const FILTER_CLAUSES: usize = 10_000;
