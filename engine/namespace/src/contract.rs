@@ -155,8 +155,9 @@ pub trait Namespace: Send + Sync {
     ///
     /// The group's first sequence is `expected + 1`. If the head is not at `expected`, nothing is
     /// written and the answer is [`HeadMoved`](crate::StorageError::HeadMoved). After an
-    /// [`Io`](crate::StorageError::Io) error the namespace refuses writes until it is reopened. The
-    /// work is carried to its end even if the answer is dropped.
+    /// [`Io`](crate::StorageError::Io) error the namespace refuses writes until it is reopened. Once
+    /// the answer has been polled, the work is carried to its end even if the answer is dropped; an
+    /// answer dropped before that has done all of the work or none.
     fn commit(&self, expected: Sequence, group: Arc<CommitGroup>) -> Answer<'static, Head>;
 
     /// Records with a sequence greater than `after`, ascending, at most `limit`. Asking for trimmed

@@ -1,0 +1,142 @@
+//! Cases about reads: single keys, several keys, ordered scans, and keys and values at the edges.
+
+use bytes::Bytes;
+
+use super::steps::{assert_state, assert_view, commit, create_and_open, get, open, scan, snapshot};
+use super::{CommitBuilder, Fixture, put};
+use crate::change::Space;
+use crate::contract::{Direction, Entry, KeyRange};
+
+/// `get_many` answers in the order asked, with `None` for a missing key and twice for a key asked twice.
+pub async fn get_many_answers_in_the_order_asked(fixture: &mut impl Fixture) {
+    let namespace = create_and_open(fixture, "acme").await;
+    let changes = (0..50_u8).map(|n| put(Space::Documents, [n], [n, n])).collect();
+    commit(&*namespace, &mut CommitBuilder::new(), changes).await;
+    let snapshot = snapshot(&*namespace).await;
+
+    let asked: [&[u8]; 7] = [&[9], &[3], b"missing", &[9], &[49], &[], &[0]];
+    let asked = asked.map(Bytes::from_static);
+    let answers = snapshot.get_many(Space::Documents, &asked).await.expect("keys are read");
+    let expected: [Option<&[u8]>; 7] =
+        [Some(&[9, 9]), Some(&[3, 3]), None, Some(&[9, 9]), Some(&[49, 49]), None, Some(&[0, 0])];
+    assert_eq!(answers, expected.map(|value| value.map(Bytes::from_static)));
+
+    assert_eq!(snapshot.get_many(Space::Documents, &[]).await.expect("no keys are read"), []);
+    assert_eq!(snapshot.get_many(Space::Meta, &asked[..2]).await.expect("keys are read"), [None, None]);
+    for (key, answer) in asked.iter().zip(answers) {
+        assert_eq!(get(&*snapshot, Space::Documents, key).await, answer, "get agrees with get_many");
+    }
+}
+
+/// The same key lives in every space by itself.
+pub async fn one_key_in_three_spaces_is_three_entries(fixture: &mut impl Fixture) {
+    let namespace = create_and_open(fixture, "acme").await;
+    let mut builder = CommitBuilder::new();
+    commit(&*namespace, &mut builder, Space::ALL.map(|space| put(space, "key", space.name())).to_vec()).await;
+    let snapshot = snapshot(&*namespace).await;
+    for space in Space::ALL {
+        assert_eq!(get(&*snapshot, space, "key").await.as_deref(), Some(space.name().as_bytes()));
+    }
+    assert_view(&*snapshot, &builder).await;
+}
+
+/// Empty keys and values, and keys of 0x00 and 0xFF bytes, are keys and values like any other.
+pub async fn unusual_keys_and_values_come_back(fixture: &mut impl Fixture) {
+    let namespace = create_and_open(fixture, "acme").await;
+    let mut builder = CommitBuilder::new();
+    let keys: [&[u8]; 12] = [
+        b"",
+        &[0],
+        &[0, 0],
+        &[0, 0, 0],
+        &[0, 1],
+        &[0xFF],
+        &[0xFF, 0xFF],
+        &[0xFF, 0xFF, 0xFF],
+        &[0xFF, 0],
+        b"'; DROP TABLE documents; --",
+        b"%_\\",
+        "größe".as_bytes(),
+    ];
+    for space in Space::ALL {
+        let with_values = keys.iter().map(|key| put(space, key, key)).collect();
+        commit(&*namespace, &mut builder, with_values).await;
+        assert_state(&*namespace, &builder).await;
+        let with_empty_values = keys.iter().map(|key| put(space, key, "")).collect();
+        commit(&*namespace, &mut builder, with_empty_values).await;
+        assert_state(&*namespace, &builder).await;
+        let snapshot = snapshot(&*namespace).await;
+        for key in keys {
+            assert_eq!(get(&*snapshot, space, key).await, Some(Bytes::new()), "{key:?} is there, and empty");
+        }
+    }
+}
+
+/// Values of 1 MiB and keys of several KiB, in one group, also after a restart.
+pub async fn large_keys_and_values_come_back(fixture: &mut impl Fixture) {
+    let namespace = create_and_open(fixture, "acme").await;
+    let mut builder = CommitBuilder::new();
+    let value = |salt: usize| (0..1 << 20).map(|at| (at * 31 + at / 251 + salt) as u8).collect::<Vec<u8>>();
+    let mut changes = Vec::new();
+    for (salt, space) in Space::ALL.into_iter().enumerate() {
+        changes.push(put(space, "large value", value(salt)));
+        // Two long keys that differ in their last byte only.
+        changes.push(put(space, [vec![7; 4_095], vec![1]].concat(), "first"));
+        changes.push(put(space, [vec![7; 4_095], vec![2]].concat(), "second"));
+    }
+    commit(&*namespace, &mut builder, changes).await;
+    assert_state(&*namespace, &builder).await;
+    drop(namespace);
+    fixture.reopen().await;
+    assert_state(&*open(fixture, "acme").await, &builder).await;
+}
+
+/// Every pair of bounds, both directions, limits of 0, 1, some and all, in every space.
+pub async fn scans_keep_to_bounds_and_limits_both_ways(fixture: &mut impl Fixture) {
+    let namespace = create_and_open(fixture, "acme").await;
+    let mut builder = CommitBuilder::new();
+    let keys: [&[u8]; 10] = [b"", &[0], b"a", b"a\0", b"aa", b"ab", b"b", &[0xFF], &[0xFF, 0], &[0xFF, 0xFF]];
+    for (salt, space) in Space::ALL.into_iter().enumerate() {
+        // Each space lacks a key that the others have.
+        let kept = keys.iter().enumerate().filter(|(at, _)| *at != 2 + salt);
+        let changes = kept.map(|(_, key)| put(space, key, space.name())).collect();
+        commit(&*namespace, &mut builder, changes).await;
+    }
+    let snapshot = snapshot(&*namespace).await;
+
+    let ends = || keys.iter().map(|key| Some(Bytes::copy_from_slice(key))).chain([None]);
+    let mut ranges: Vec<KeyRange> = keys
+        .iter()
+        .flat_map(|start| ends().map(|end| KeyRange { start: Bytes::copy_from_slice(start), end }))
+        .collect();
+    ranges.extend(keys.iter().map(|prefix| KeyRange::prefix(Bytes::copy_from_slice(prefix))));
+    for space in Space::ALL {
+        for range in &ranges {
+            let inside: Vec<Entry> =
+                builder.entries(space).into_iter().filter(|entry| range.contains(&entry.key)).collect();
+            for limit in [0, 1, 3, 100, usize::MAX] {
+                let forward: Vec<_> = inside.iter().take(limit).cloned().collect();
+                let backward: Vec<_> = inside.iter().rev().take(limit).cloned().collect();
+                let scanned = scan(&*snapshot, space, range, Direction::Forward, limit).await;
+                assert_eq!(scanned, forward, "{space:?} {range:?} forward, limit {limit}");
+                let scanned = scan(&*snapshot, space, range, Direction::Backward, limit).await;
+                assert_eq!(scanned, backward, "{space:?} {range:?} backward, limit {limit}");
+            }
+        }
+    }
+}
+
+/// Keys order as unsigned bytes: neither as text, nor signed, nor by length.
+pub async fn keys_order_as_unsigned_bytes(fixture: &mut impl Fixture) {
+    let namespace = create_and_open(fixture, "acme").await;
+    let mut builder = CommitBuilder::new();
+    let mut keys: Vec<Vec<u8>> = (0..=255_u8).flat_map(|byte| [vec![byte], vec![byte, 0x80]]).collect();
+    keys.extend([b"Z", b"a", b"B", b"z"].map(|key| [key.as_slice(), b"mixed case"].concat()));
+    let changes = keys.iter().rev().map(|key| put(Space::Index, key, "")).collect();
+    commit(&*namespace, &mut builder, changes).await;
+
+    keys.sort();
+    let snapshot = snapshot(&*namespace).await;
+    let scanned = scan(&*snapshot, Space::Index, &KeyRange::all(), Direction::Forward, usize::MAX).await;
+    assert_eq!(scanned.iter().map(|entry| entry.key.to_vec()).collect::<Vec<_>>(), keys);
+}

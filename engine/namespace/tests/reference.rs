@@ -1,0 +1,33 @@
+//! The conformance suite on the reference model, which every other provider is compared with.
+
+use std::sync::Arc;
+
+use nimbus_namespace::NamespaceProvider;
+use nimbus_namespace::conformance::{Fixture, Task};
+use nimbus_namespace::reference::ReferenceProvider;
+
+/// The model keeps nothing outside itself, so a reopen goes on with the same tenants.
+#[derive(Default)]
+struct ReferenceFixture {
+    provider: ReferenceProvider,
+}
+
+impl Fixture for ReferenceFixture {
+    fn provider(&self) -> Arc<dyn NamespaceProvider> {
+        Arc::new(self.provider.clone())
+    }
+
+    async fn reopen(&mut self) {}
+
+    fn spawn(&self, task: Task) -> Task {
+        let task = tokio::spawn(task);
+        Box::pin(async move { task.await.unwrap() })
+    }
+}
+
+nimbus_namespace::conformance_suite!(ReferenceFixture::default());
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_suite_runs_in_one_call() {
+    nimbus_namespace::conformance::run_all(ReferenceFixture::default).await;
+}
