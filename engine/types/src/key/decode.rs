@@ -94,11 +94,14 @@ impl<'a> Reader<'a> {
     fn document(&mut self, depth: usize) -> Option<Document> {
         let mut document = Document::new();
         while let Some(kind) = self.next_kind(depth)? {
-            self.take::<1>()?;
+            let [kind_byte] = self.take()?;
             let end = self.rest.iter().position(|byte| *byte == NUL)?;
             let name = str::from_utf8(self.slice(end)?).ok()?.to_owned();
             self.take::<1>()?;
-            if CanonicalType::of_key_byte(*self.rest.first()?)? != kind || document.contains_key(&name) {
+            // The kind stands before the name and again before the value.
+            let kinds_agree =
+                kind_byte == kind as u8 && CanonicalType::of_key_byte(*self.rest.first()?)? == kind;
+            if !kinds_agree || document.contains_key(&name) {
                 return None;
             }
             document.insert(name, self.value(depth + 1)?);
