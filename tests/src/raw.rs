@@ -109,3 +109,25 @@ fn dechunk(mut rest: &[u8]) -> Option<Vec<u8>> {
         rest = rest.get(start + size + 2..)?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interim_reply_is_passed_over_and_a_length_is_waited_for() {
+        let bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\nno";
+        for incomplete in 0..bytes.len() {
+            assert!(parse(&bytes[..incomplete], false).is_none(), "{incomplete} bytes are not all");
+        }
+        let reply = parse(bytes, false).expect("the reply is complete");
+        assert_eq!((reply.status, reply.body.as_str()), (400, "no"));
+    }
+
+    #[test]
+    fn chunks_are_joined() {
+        let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n";
+        assert!(parse(&bytes[..bytes.len() - 8], false).is_none());
+        assert_eq!(parse(bytes, false).expect("the reply is complete").body, "abcd");
+    }
+}

@@ -54,13 +54,8 @@ impl Output {
         [&self.stdout, &self.stderr].map(|path| fs::read_to_string(path).unwrap_or_default()).concat()
     }
 
-    /// The first complete line with an `http://` URL gives the address.
     fn address(&self) -> Option<SocketAddr> {
-        let text = self.all();
-        let complete = &text[..=text.rfind('\n')?];
-        let from = &complete[complete.find("http://")? + "http://".len()..];
-        let end = from.find(|c: char| !(c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']')));
-        from[..end?].parse().ok()
+        address_in(&self.all())
     }
 }
 
@@ -163,6 +158,13 @@ impl Drop for Server {
     }
 }
 
+/// The address in the first `http://` URL that stands whole in the text.
+fn address_in(text: &str) -> Option<SocketAddr> {
+    let (_, rest) = text.split_once("http://")?;
+    let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']')))?;
+    rest[..end].parse().ok()
+}
+
 /// Polls `condition` until it holds; false when [`PATIENCE`] is at its end.
 pub fn wait_until(mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
@@ -189,4 +191,17 @@ fn kill_and_wait(child: &mut Child) -> ExitStatus {
 fn tail(text: &str) -> String {
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(100)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_only_when_its_end_is_seen() {
+        assert_eq!(address_in("listening on http://127.0.0.1:80"), None);
+        let address = address_in("listening on http://127.0.0.1:8080/\n").expect("an address");
+        assert_eq!(address.port(), 8080);
+        assert_eq!(address_in("http://[::1]:1\n"), "[::1]:1".parse().ok());
+    }
 }
