@@ -9,6 +9,7 @@ pub(crate) mod db_pointer;
 mod decimal;
 pub(crate) mod elements;
 pub(crate) mod number;
+mod wide;
 
 use std::cmp::Ordering;
 

@@ -8,6 +8,8 @@ use std::cmp::Ordering;
 
 use bson::Decimal128;
 
+use super::wide::Wide;
+
 /// Significant digits of a Decimal128.
 const DIGITS: u32 = 34;
 const SMALLEST_EXPONENT: i32 = -6176;
@@ -16,8 +18,8 @@ const COEFFICIENT_BITS: u32 = 113;
 const COEFFICIENT_MASK: u128 = (1 << COEFFICIENT_BITS) - 1;
 const EXPONENT_MASK: u128 = (1 << 14) - 1;
 const SIGN_BIT: u128 = 1 << 127;
-/// Significant digits after the first that any double needs to be written exactly in decimal.
-const DOUBLE_FRACTION_DIGITS: usize = 766;
+/// Subnormal doubles reach this many powers of ten below the normal ones, rounded up.
+const SUBNORMAL_DECADES: i32 = f64::DIGITS.cast_signed() + 2;
 
 /// A positive finite number `d.ddd… × 10^exponent`. Each value has exactly one form, and the derived
 /// order is the order of the values.
@@ -71,7 +73,7 @@ impl Decimal {
     /// The Decimal128 of this value with the fewest digits, or `None` when it is out of range.
     pub(crate) fn pack(self, negative: bool) -> Option<Decimal128> {
         let mut coefficient = self.digits;
-        let mut exponent = self.exponent - (DIGITS.cast_signed() - 1);
+        let mut exponent = self.last_digit_exponent();
         while exponent < LARGEST_EXPONENT && coefficient.is_multiple_of(10) && coefficient > 0 {
             coefficient /= 10;
             exponent += 1;
@@ -113,7 +115,13 @@ impl Decimal {
 
     /// The largest finite double that is not above this value, and whether it equals it.
     pub(crate) fn truncate_to_double(self) -> (f64, bool) {
-        let text = format!("{}e{}", self.digits, self.exponent - (DIGITS.cast_signed() - 1));
+        if self.exponent < f64::MIN_10_EXP - SUBNORMAL_DECADES {
+            return (0.0, false);
+        }
+        if self.exponent > f64::MAX_10_EXP {
+            return (f64::MAX, false);
+        }
+        let text = format!("{}e{}", self.digits, self.last_digit_exponent());
         // Parsing rounds to the nearest double, which can be one too far.
         let nearest = text.parse::<f64>().expect("digits, e and an exponent are a float").min(f64::MAX);
         match self.compare_with_double(nearest) {
@@ -123,19 +131,46 @@ impl Decimal {
         }
     }
 
-    /// Compares with a finite double that is not negative, through its exact decimal digits.
+    /// Compares with a finite double that is not negative, as whole numbers: both sides are multiplied
+    /// by whatever powers of five and two rid them of fractions.
     fn compare_with_double(self, double: f64) -> Ordering {
         if double == 0.0 {
             return Ordering::Greater;
         }
-        let text = format!("{double:.DOUBLE_FRACTION_DIGITS$e}");
-        let (digits, exponent) = text.split_once('e').expect("exponent form has an e");
-        let mut digits = digits.bytes().filter(u8::is_ascii_digit).map(|digit| digit - b'0');
-        let leading =
-            digits.by_ref().take(DIGITS as usize).fold(0, |sum, digit| sum * 10 + u128::from(digit));
-        let more = digits.any(|digit| digit != 0);
-        let exponent = exponent.parse::<i32>().expect("exponent form ends in an integer");
-        (self.exponent, self.digits, false).cmp(&(exponent, leading, more))
+        let (significand, binary_exponent) = significand_and_exponent(double);
+        let decimal_exponent = self.last_digit_exponent();
+        let fives = decimal_exponent.unsigned_abs();
+        let twos = decimal_exponent - binary_exponent;
+        let (mut left, mut right) = (Wide::new(self.digits), Wide::new(significand.into()));
+        if decimal_exponent >= 0 {
+            left = left.times_power_of_five(fives);
+        } else {
+            right = right.times_power_of_five(fives);
+        }
+        if twos >= 0 {
+            left = left.times_power_of_two(twos.unsigned_abs());
+        } else {
+            right = right.times_power_of_two(twos.unsigned_abs());
+        }
+        left.cmp(&right)
+    }
+
+    /// Power of ten that the last of the 34 digits counts.
+    const fn last_digit_exponent(self) -> i32 {
+        self.exponent - (DIGITS.cast_signed() - 1)
+    }
+}
+
+/// Takes a positive finite double apart into `significand × 2^exponent`, as IEEE 754-2008 section
+/// 3.4 lays out its bits.
+const fn significand_and_exponent(double: f64) -> (u64, i32) {
+    const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
+    const LEAST_EXPONENT: i32 = f64::MIN_EXP - f64::MANTISSA_DIGITS.cast_signed();
+    let bits = double.to_bits();
+    let fraction = bits & ((1 << FRACTION_BITS) - 1);
+    match (bits >> FRACTION_BITS) as i32 {
+        0 => (fraction, LEAST_EXPONENT),
+        biased => (fraction | 1 << FRACTION_BITS, LEAST_EXPONENT + biased - 1),
     }
 }
 
