@@ -4,7 +4,13 @@
 //! and see the same thing. Deliberately unknown: what the bytes mean, and who reads or writes them.
 
 pub mod clock;
+pub mod disk;
+pub mod disk_real;
+pub mod disk_simulated;
 pub mod randomness;
 
 pub use clock::{Clock, SimulatedClock, SystemClock};
+pub use disk::{BLOCK_BYTES, Disk, DiskFile, SECTOR_BYTES};
+pub use disk_real::RealDisk;
+pub use disk_simulated::{Fault, Operation, SimulatedDisk, Unsynced};
 pub use randomness::{Randomness, SimulatedRandomness, SystemRandomness};
