@@ -1,1 +1,14 @@
+//! Filters and sort orders over documents: what a query means, apart from how it is answered.
 //!
+//! Promises: everything here is a pure function of its arguments; nothing panics on a filter or a
+//! document a client sent. Semantics are MongoDB's (manual, "Query and Projection Operators"), the
+//! meaning of arrays included. Deliberately unknown: storage, transactions, which indexes exist, and the
+//! formats in which clients write filters.
+
+pub mod bounds;
+mod filter;
+mod operand;
+mod sort;
+
+pub use filter::{Filter, InvalidFilter, Predicate};
+pub use sort::{SortKey, sort_key};

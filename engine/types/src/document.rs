@@ -47,7 +47,7 @@ pub fn check_document(document: &RawDocument) -> Result<(), DocumentError> {
             open.pop();
             continue;
         };
-        let value = element.and_then(|element| element.value()).map_err(malformed)?;
+        let value = element.and_then(|element| element.value()).map_err(|error| malformed(&error))?;
         let inner = match value {
             RawBsonRef::Document(document) => document.iter_elements(),
             RawBsonRef::Array(array) => array.iter_elements(),
@@ -62,7 +62,7 @@ pub fn check_document(document: &RawDocument) -> Result<(), DocumentError> {
     Ok(())
 }
 
-fn malformed(error: bson::error::Error) -> DocumentError {
+fn malformed(error: &bson::error::Error) -> DocumentError {
     DocumentError::Malformed { reason: error.to_string() }
 }
 

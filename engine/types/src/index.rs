@@ -299,3 +299,6 @@ fn check_limits(key_bytes: usize, count: usize, total_bytes: usize) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! The values that predicates compare with.
+//!
+//! Promises: comparison follows [`compare`] wherever the two values are comparable at all. Deliberately
+//! unknown: paths, documents and arrays; a candidate is one value.
+
+use std::cmp::Ordering;
+
+use bson::{Bson, RawBson, RawBsonRef};
+use nimbus_types::order::{CanonicalType, compare};
+
+/// Runs `f` with the operand in the form that stored values have; `None` when BSON cannot hold the
+/// operand (a field name with a NUL inside it), so that no stored value can equal it.
+pub(crate) fn with_raw<T>(operand: &Bson, f: impl FnOnce(RawBsonRef<'_>) -> T) -> Option<T> {
+    // The common scalars need no copy.
+    let raw = match operand {
+        Bson::String(text) => RawBsonRef::String(text),
+        Bson::Int32(number) => RawBsonRef::Int32(*number),
+        Bson::Int64(number) => RawBsonRef::Int64(*number),
+        Bson::Double(number) => RawBsonRef::Double(*number),
+        Bson::Boolean(boolean) => RawBsonRef::Boolean(*boolean),
+        Bson::ObjectId(id) => RawBsonRef::ObjectId(*id),
+        Bson::DateTime(date) => RawBsonRef::DateTime(*date),
+        Bson::Null => RawBsonRef::Null,
+        other => return Some(f(RawBson::try_from(other.clone()).ok()?.as_raw_bson_ref())),
+    };
+    Some(f(raw))
+}
+
+/// Whether the two are equal; undefined counts as null.
+pub(crate) fn equal(candidate: RawBsonRef<'_>, operand: RawBsonRef<'_>) -> bool {
+    compare(defined(candidate), defined(operand)).is_eq()
+}
+
+/// How the candidate stands to the operand of a range predicate, or `None` if they are not comparable.
+///
+/// Only values of one kind are comparable ("type bracketing"; manual, "Comparison Query Operators"), with
+/// two exceptions: everything is comparable with `MinKey` and `MaxKey`, and NaN with NaN alone.
+pub(crate) fn range_order(candidate: RawBsonRef<'_>, operand: RawBsonRef<'_>) -> Option<Ordering> {
+    let (candidate, operand) = (defined(candidate), defined(operand));
+    let comparable = match operand {
+        RawBsonRef::MinKey | RawBsonRef::MaxKey => true,
+        _ => {
+            CanonicalType::of(candidate) == CanonicalType::of(operand) && is_nan(candidate) == is_nan(operand)
+        }
+    };
+    comparable.then(|| compare(candidate, operand))
+}
+
+/// Whether the value is a number that is not one, of either floating type.
+pub(crate) fn is_nan(value: RawBsonRef<'_>) -> bool {
+    compare(value, RawBsonRef::Double(f64::NAN)).is_eq()
+}
+
+/// Null in the place of the deprecated undefined.
+pub(crate) fn defined(value: RawBsonRef<'_>) -> RawBsonRef<'_> {
+    if matches!(value, RawBsonRef::Undefined) { RawBsonRef::Null } else { value }
+}

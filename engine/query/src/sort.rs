@@ -1,0 +1,73 @@
+//! Sort orders.
+//!
+//! Promises: documents sorted by their keys' bytes stand in the same order in which an index over the
+//! same fields would list them. Deliberately unknown: the sorting itself, and its memory limit.
+
+use bson::RawDocument;
+use nimbus_types::index::{IndexField, first_entry};
+
+/// One field to sort by. A sort order is the order of an index, whether or not there is one.
+pub type SortKey = IndexField;
+
+/// Bytes that compare as the documents sort: an array counts with its smallest element when ascending,
+/// with its largest when descending; a missing field counts as null (manual,
+/// "`cursor.sort()`").
+pub fn sort_key(document: &RawDocument, sort: &[SortKey]) -> Vec<u8> {
+    first_entry(sort, document)
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{Bson, Document, RawDocumentBuf, doc};
+
+    use super::*;
+
+    /// The `n` of each document after sorting, and so the order.
+    fn sorted(sort: &[(&str, bool)], documents: &[Document]) -> Vec<i32> {
+        let key = |&(path, descending): &(&str, bool)| SortKey { path: path.into(), descending };
+        let sort: Vec<SortKey> = sort.iter().map(key).collect();
+        let mut documents = documents.to_vec();
+        documents.sort_by_key(|document| sort_key(&RawDocumentBuf::try_from(document).unwrap(), &sort));
+        documents.iter().map(|document| document.get_i32("n").unwrap()).collect()
+    }
+
+    #[test]
+    fn types_sort_in_mongodbs_order_and_missing_as_null() {
+        let documents = [
+            doc! { "n": 5, "a": { "x": 1 } },
+            doc! { "n": 4, "a": "s" },
+            doc! { "n": 3, "a": 2.5 },
+            doc! { "n": 2 },
+            doc! { "n": 1, "a": [] },
+            doc! { "n": 0, "a": Bson::MinKey },
+            doc! { "n": 6, "a": true },
+        ];
+        assert_eq!(sorted(&[("a", false)], &documents), [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(sorted(&[("a", true)], &documents), [6, 5, 4, 3, 2, 1, 0]);
+    }
+
+    #[test]
+    fn arrays_sort_by_their_least_element_ascending_and_greatest_descending() {
+        let documents = [doc! { "n": 1, "a": [1, 9] }, doc! { "n": 2, "a": 5 }, doc! { "n": 3, "a": [4, 6] }];
+        assert_eq!(sorted(&[("a", false)], &documents), [1, 3, 2]);
+        assert_eq!(sorted(&[("a", true)], &documents), [1, 3, 2]);
+    }
+
+    #[test]
+    fn several_keys_break_ties_in_turn() {
+        let documents = [
+            doc! { "n": 1, "a": 1, "b": 1 },
+            doc! { "n": 2, "a": 0, "b": 1 },
+            doc! { "n": 3, "a": 1, "b": 2 },
+        ];
+        assert_eq!(sorted(&[("a", false), ("b", true)], &documents), [2, 3, 1]);
+    }
+
+    #[test]
+    fn parallel_arrays_still_sort() {
+        let documents =
+            [doc! { "n": 1, "a": [2, 1], "b": [9, 3] }, doc! { "n": 2, "a": [1, 5], "b": [2, 8] }];
+        assert_eq!(sorted(&[("a", false), ("b", false)], &documents), [2, 1]);
+        assert_eq!(sorted(&[("a", false), ("b", true)], &documents), [1, 2]);
+    }
+}
