@@ -63,7 +63,7 @@ macro_rules! conformance_cases {
     ($then:ident, $given:expr) => {
         $crate::$then! { $given;
             tenants::a_new_tenant_is_empty
-            tenants::creating_opening_and_dropping_answer_what_is_there
+            tenants::creating_opening_and_removing_answer_what_is_there
             tenants::ids_that_look_alike_are_different_tenants
             tenants::a_recreated_tenant_starts_empty
             tenants::a_recreated_tenant_is_out_of_reach_of_old_handles
@@ -90,7 +90,7 @@ macro_rules! conformance_cases {
             log::trimming_twice_or_beyond_the_head_is_harmless
             log::a_trim_survives_a_reopen
             isolation::tenants_with_the_same_keys_do_not_meet
-            isolation::dropping_a_tenant_leaves_the_others
+            isolation::removing_a_tenant_leaves_the_others
             model::random_histories_match_the_reference_model
         }
     };

@@ -180,7 +180,7 @@ pub trait Namespace: Send + Sync {
 /// Makes, opens and removes namespaces. The only part of a provider that takes a tenant's name.
 ///
 /// Names are injective: no two tenant ids share a namespace, on any file system or server. A create
-/// or drop that was cut short by a crash is finished or undone at the next use of the name.
+/// or removal that was cut short by a crash is finished or undone at the next use of the name.
 pub trait NamespaceProvider: Send + Sync {
     /// The value of `--tenant-provider` that chose it.
     fn name(&self) -> &'static str;
@@ -194,7 +194,7 @@ pub trait NamespaceProvider: Send + Sync {
 
     /// Removes a namespace and all its data, durably; `NotFound` when there is none. Handles still
     /// open see errors or their old data, never a later namespace of the same name.
-    fn drop<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, ()>;
+    fn remove<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, ()>;
 
     /// Every tenant that has a namespace, in ascending order.
     fn list(&self) -> Answer<'_, Vec<TenantId>>;

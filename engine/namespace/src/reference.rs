@@ -47,10 +47,10 @@ impl NamespaceProvider for ReferenceProvider {
         }
     }
 
-    fn drop<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, ()> {
+    fn remove<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, ()> {
         match self.tenants.lock().remove(tenant) {
             Some(namespace) => {
-                namespace.state.lock().dropped = true;
+                namespace.state.lock().removed = true;
                 Answer::ready(Ok(()))
             }
             None => Answer::ready(Err(StorageError::NotFound)),
@@ -73,8 +73,8 @@ struct State {
     /// Copied when a commit finds that a snapshot still holds it.
     live: Arc<View>,
     log: BTreeMap<Sequence, CommitRecord>,
-    /// Set when the provider has dropped the tenant; handles then answer with errors.
-    dropped: bool,
+    /// Set when the provider has removed the tenant; handles then answer with errors.
+    removed: bool,
 }
 
 /// The live state at one head; a snapshot is a shared one.
@@ -93,8 +93,8 @@ impl Default for View {
 impl ReferenceNamespace {
     fn with_state<T>(&self, work: impl FnOnce(&mut State) -> Result<T>) -> Answer<'static, T> {
         let mut state = self.state.lock();
-        if state.dropped {
-            return Answer::ready(Err(StorageError::Unavailable("the tenant has been dropped".into())));
+        if state.removed {
+            return Answer::ready(Err(StorageError::Unavailable("the tenant has been removed".into())));
         }
         Answer::ready(work(&mut state))
     }

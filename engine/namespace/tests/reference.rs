@@ -21,7 +21,7 @@ impl Fixture for ReferenceFixture {
 
     fn spawn(&self, task: Task) -> Task {
         let task = tokio::spawn(task);
-        Box::pin(async move { task.await.unwrap() })
+        Box::pin(async move { task.await.expect("a task of the case ends well") })
     }
 }
 

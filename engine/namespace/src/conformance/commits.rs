@@ -153,7 +153,7 @@ pub async fn a_commit_is_carried_out_though_nobody_waits(fixture: &mut impl Fixt
             return assert_state(&*namespace, &builder).await;
         }
         yield_now().await;
-        thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(1));
     }
     panic!("the commit was never carried out");
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::steps::{assert_state, commit, create_and_open, drop_tenant, open, scan_all, snapshot};
+use super::steps::{assert_state, commit, create_and_open, open, remove_tenant, scan_all, snapshot};
 use super::{CommitBuilder, Fixture, put};
 use crate::change::{KeyChange, Space};
 use crate::contract::Namespace;
@@ -67,8 +67,8 @@ pub async fn tenants_with_the_same_keys_do_not_meet(fixture: &mut impl Fixture) 
     }
 }
 
-/// A drop takes one tenant, and leaves the open handles and the data of the others as they are.
-pub async fn dropping_a_tenant_leaves_the_others(fixture: &mut impl Fixture) {
+/// A removal takes one tenant, and leaves the open handles and the data of the others as they are.
+pub async fn removing_a_tenant_leaves_the_others(fixture: &mut impl Fixture) {
     let mut tenants = Vec::new();
     for id in TENANTS {
         let (namespace, mut builder) = (create_and_open(fixture, id).await, CommitBuilder::new());
@@ -76,7 +76,7 @@ pub async fn dropping_a_tenant_leaves_the_others(fixture: &mut impl Fixture) {
         tenants.push((id, namespace, builder));
     }
     drop(tenants.remove(0));
-    drop_tenant(fixture, TENANTS[0]).await;
+    remove_tenant(fixture, TENANTS[0]).await;
     for (id, namespace, builder) in &mut tenants {
         assert_state(&**namespace, builder).await;
         commit(&**namespace, builder, canaries(id, 1)).await;

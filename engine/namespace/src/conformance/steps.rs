@@ -25,9 +25,8 @@ pub(super) async fn create_and_open(fixture: &impl Fixture, id: &str) -> Arc<dyn
     open(fixture, id).await
 }
 
-pub(super) async fn drop_tenant(fixture: &impl Fixture, id: &str) {
-    // By reference, because `drop` of an `Arc` itself is its destructor.
-    fixture.provider().as_ref().drop(&tenant(id)).await.expect("the tenant is dropped");
+pub(super) async fn remove_tenant(fixture: &impl Fixture, id: &str) {
+    fixture.provider().remove(&tenant(id)).await.expect("the tenant is removed");
 }
 
 /// Commits a group that `builder` makes of `commits`; the head must become the builder's.

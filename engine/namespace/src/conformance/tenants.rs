@@ -1,6 +1,6 @@
-//! Cases about tenants: create, open, drop, list, and what a name keeps apart.
+//! Cases about tenants: create, open, remove, list, and what a name keeps apart.
 
-use super::steps::{assert_state, commit, create_and_open, drop_tenant, open, snapshot, tenant};
+use super::steps::{assert_state, commit, create_and_open, open, remove_tenant, snapshot, tenant};
 use super::{CommitBuilder, Fixture, put};
 use crate::change::Space;
 use crate::contract::Head;
@@ -14,21 +14,21 @@ pub async fn a_new_tenant_is_empty(fixture: &mut impl Fixture) {
 }
 
 /// `AlreadyExists` and `NotFound` where they belong, and `list` in ascending order.
-pub async fn creating_opening_and_dropping_answer_what_is_there(fixture: &mut impl Fixture) {
+pub async fn creating_opening_and_removing_answer_what_is_there(fixture: &mut impl Fixture) {
     let provider = fixture.provider();
     let (first, second) = (tenant("b"), tenant("a"));
     assert_eq!(provider.list().await.expect("a list"), []);
     assert!(matches!(provider.open(&first).await, Err(StorageError::NotFound)));
-    assert!(matches!(provider.as_ref().drop(&first).await, Err(StorageError::NotFound)));
+    assert!(matches!(provider.remove(&first).await, Err(StorageError::NotFound)));
 
     provider.create(&first).await.expect("the first is created");
     provider.create(&second).await.expect("the second is created");
     assert!(matches!(provider.create(&first).await, Err(StorageError::AlreadyExists)));
     assert_eq!(provider.list().await.expect("a list"), [second.clone(), first.clone()]);
 
-    provider.as_ref().drop(&first).await.expect("the first is dropped");
+    provider.remove(&first).await.expect("the first is removed");
     assert!(matches!(provider.open(&first).await, Err(StorageError::NotFound)));
-    assert!(matches!(provider.as_ref().drop(&first).await, Err(StorageError::NotFound)));
+    assert!(matches!(provider.remove(&first).await, Err(StorageError::NotFound)));
     assert_eq!(provider.list().await.expect("a list"), [second]);
 }
 
@@ -78,14 +78,14 @@ pub async fn ids_that_look_alike_are_different_tenants(fixture: &mut impl Fixtur
     assert_eq!(fixture.provider().list().await.expect("a list"), sorted);
 }
 
-/// Nothing of a dropped tenant is found by the next one of its name, nor after a reopen.
+/// Nothing of a removed tenant is found by the next one of its name, nor after a reopen.
 pub async fn a_recreated_tenant_starts_empty(fixture: &mut impl Fixture) {
     let namespace = create_and_open(fixture, "acme").await;
     let mut builder = CommitBuilder::new();
     let everywhere = || Space::ALL.map(|space| put(space, "key", "before")).to_vec();
     commit(&*namespace, &mut builder, everywhere()).await;
     drop(namespace);
-    drop_tenant(fixture, "acme").await;
+    remove_tenant(fixture, "acme").await;
 
     let namespace = create_and_open(fixture, "acme").await;
     assert_state(&*namespace, &CommitBuilder::new()).await;
@@ -96,14 +96,14 @@ pub async fn a_recreated_tenant_starts_empty(fixture: &mut impl Fixture) {
     assert_state(&*open(fixture, "acme").await, &builder).await;
 }
 
-/// A handle or snapshot from before the drop answers with errors or with the old data. Whatever is
+/// A handle or snapshot from before the removal answers with errors or with the old data. Whatever is
 /// done with it, the new tenant neither shows through it nor is changed by it.
 pub async fn a_recreated_tenant_is_out_of_reach_of_old_handles(fixture: &mut impl Fixture) {
     let old = create_and_open(fixture, "acme").await;
     let mut old_builder = CommitBuilder::new();
     commit(&*old, &mut old_builder, vec![put(Space::Documents, "key", "before")]).await;
     let old_snapshot = snapshot(&*old).await;
-    drop_tenant(fixture, "acme").await;
+    remove_tenant(fixture, "acme").await;
 
     let new = create_and_open(fixture, "acme").await;
     let mut new_builder = CommitBuilder::new();
@@ -127,16 +127,16 @@ pub async fn a_recreated_tenant_is_out_of_reach_of_old_handles(fixture: &mut imp
     assert_state(&*open(fixture, "acme").await, &new_builder).await;
 }
 
-/// Tenants that exist and tenants that were dropped are the same after a restart.
+/// Tenants that exist and tenants that were removed are the same after a restart.
 pub async fn tenants_survive_a_reopen(fixture: &mut impl Fixture) {
-    for id in ["kept", "dropped"] {
+    for id in ["kept", "removed"] {
         fixture.provider().create(&tenant(id)).await.expect("the tenant is created");
     }
-    drop_tenant(fixture, "dropped").await;
+    remove_tenant(fixture, "removed").await;
     fixture.reopen().await;
     let provider = fixture.provider();
     assert_eq!(provider.list().await.expect("a list"), [tenant("kept")]);
-    assert!(matches!(provider.open(&tenant("dropped")).await, Err(StorageError::NotFound)));
+    assert!(matches!(provider.open(&tenant("removed")).await, Err(StorageError::NotFound)));
     assert!(matches!(provider.create(&tenant("kept")).await, Err(StorageError::AlreadyExists)));
     drop(provider);
     assert_state(&*open(fixture, "kept").await, &CommitBuilder::new()).await;
