@@ -21,7 +21,8 @@ pub const BLOCK_BYTES: usize = 4096;
 /// [`Disk::sync_directory`] of the directory it is in.
 pub trait Disk: Send + Sync {
     /// Makes a file of `size_bytes` zeros, allocated and durable as contents; fails if the name is
-    /// taken. Writes inside the size then change no metadata, which makes them cheap to sync.
+    /// taken. Writes inside the size then change no metadata, which makes them cheap to sync. A crash
+    /// during the call may leave a shorter file.
     fn create(&self, path: &Path, size_bytes: u64) -> io::Result<Arc<dyn DiskFile>>;
 
     /// Opens a file for reading and writing.

@@ -166,6 +166,18 @@ impl State {
         }
     }
 
+    /// Makes a file of durable zeros and answers its number.
+    fn create(&mut self, path: &Path, size_bytes: u64) -> io::Result<u64> {
+        if size_bytes > self.free_bytes() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let number = self.next_file;
+        self.names.add(path, Node::File(number))?;
+        self.next_file += 1;
+        self.files.insert(number, Contents::zeros(size_bytes as usize));
+        Ok(number)
+    }
+
     fn write(&mut self, number: u64, offset: u64, bytes: &[u8], durable: bool) -> io::Result<()> {
         let fault = self.fault_points.reach(Operation::Write);
         let free_bytes = self.free_bytes();
@@ -200,7 +212,7 @@ impl State {
         self.outcome(fault)
     }
 
-    /// How a write or sync with that fault ends.
+    /// How an operation ends that could be done in part.
     fn outcome(&mut self, fault: Option<Fault>) -> io::Result<()> {
         if matches!(fault, Some(Fault::CrashDuring | Fault::CrashAfter)) {
             self.powered = false;
@@ -221,16 +233,17 @@ impl State {
 impl Disk for SimulatedDisk {
     fn create(&self, path: &Path, size_bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
         self.with_state(|state| {
-            state.whole(Operation::Create, |state| {
-                if size_bytes > state.free_bytes() {
-                    return Err(io::ErrorKind::StorageFull.into());
-                }
-                let number = state.next_file;
-                state.names.add(path, Node::File(number))?;
-                state.next_file += 1;
-                state.files.insert(number, Contents::zeros(size_bytes as usize));
-                Ok(self.file(state, number))
-            })
+            let fault = state.fault_points.reach(Operation::Create);
+            if fault == Some(Fault::InputOutputError) {
+                return Err(input_output_error());
+            }
+            let size_bytes = match fault {
+                Some(Fault::CrashDuring) => state.randomness.next_u64() % size_bytes.saturating_add(1),
+                _ => size_bytes,
+            };
+            let number = state.create(path, size_bytes)?;
+            state.outcome(fault)?;
+            Ok(self.file(state, number))
         })
     }
 

@@ -38,6 +38,7 @@ fn writes_are_read_back_where_they_were_put() {
         let file = disk.create(&root.join("file"), 600).unwrap();
         file.write_at(510, b"across sectors").unwrap();
         file.write_at(700, b"beyond the end").unwrap();
+        file.write_at(900, b"").unwrap();
         file.sync().unwrap();
         assert_eq!(read(&*file, 508, 18), b"\0\0across sectors\0\0");
         assert_eq!(read(&*file, 600, 114), [&[0; 100], b"beyond the end".as_slice()].concat());

@@ -130,6 +130,20 @@ fn power_that_fails_during_a_sync_keeps_any_of_the_sectors() {
 }
 
 #[test]
+fn power_that_fails_while_a_file_is_made_may_leave_a_shorter_one() {
+    let sizes: BTreeSet<u64> = (0..50)
+        .map(|seed| {
+            let disk = SimulatedDisk::new(seed);
+            disk.place_fault(Some(Operation::Create), 1, Fault::CrashDuring);
+            disk.create(path(), 10).err().unwrap();
+            disk.restart(Unsynced::Kept);
+            disk.open(path()).unwrap().size_bytes().unwrap()
+        })
+        .collect();
+    assert!(sizes.len() > 5 && sizes.iter().all(|size| *size <= 10), "{sizes:?}");
+}
+
+#[test]
 fn a_failing_write_answers_eio_once_and_may_have_written_a_part() {
     let outcomes = outcomes(|disk, file| {
         disk.place_fault(Some(Operation::Write), 2, Fault::InputOutputError);

@@ -23,6 +23,7 @@ enum Flaw {
     NamesForgottenAtReopen,
     RemovalOnlyHidesTheName,
     SnapshotsFollowTheHead,
+    GetsFollowTheHead,
     GroupsAreSplit,
     FenceIsIgnored,
     CommitsStopWithTheirCaller,
@@ -198,6 +199,7 @@ impl Snapshot for FlawedSnapshot {
     fn get<'a>(&'a self, space: Space, key: &'a [u8]) -> Answer<'a, Option<Bytes>> {
         let value = now(self.inner.get(space, key));
         match self.flaw {
+            Flaw::GetsFollowTheHead => now(now(self.namespace.snapshot()).unwrap().get(space, key)).into(),
             Flaw::EmptyValuesAreMissing => value.map(|value| value.filter(|v| !v.is_empty())).into(),
             _ => value.into(),
         }
@@ -296,6 +298,7 @@ found! {
     a_removal_that_old_handles_survive: RemovalOnlyHidesTheName
         by tenants::a_recreated_tenant_is_out_of_reach_of_old_handles, "HeadMoved";
     moving_snapshots: SnapshotsFollowTheHead by snapshots::a_snapshot_stays_still_under_writes, "the entries of";
+    moving_keys: GetsFollowTheHead by snapshots::a_snapshot_stays_still_under_writes, "b\"overwritten\" of Documents";
     visible_halves: GroupsAreSplit by snapshots::readers_beside_a_writer_see_whole_groups, "middle of a group";
     an_ignored_fence: FenceIsIgnored by commits::a_wrong_head_is_refused_and_nothing_written, "expected head 0: Ok";
     many_winners: FenceIsIgnored by commits::of_racing_commits_one_wins, "the winner's head";

@@ -25,7 +25,8 @@ pub enum Fault {
     /// The call fails with `EIO`. A write has written any of its sectors. A sync has made any of the
     /// unsynced sectors durable, and the others never will be, whatever is synced later.
     InputOutputError,
-    /// Power fails during the call: any of its sectors are durable; a change of names is not done.
+    /// Power fails during the call: any of its sectors are durable; a file that was being made may be
+    /// shorter; any other change of names is not done.
     CrashDuring,
     /// Power fails after the call has returned `Ok`.
     CrashAfter,

@@ -47,6 +47,9 @@ impl Contents {
         mut keep: impl FnMut() -> bool,
     ) -> Vec<usize> {
         let end = offset + bytes.len();
+        if bytes.is_empty() {
+            return Vec::new();
+        }
         let touched = offset / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES);
         let kept: Vec<usize> = touched.filter(|_| keep()).collect();
         for &sector in &kept {

@@ -63,6 +63,11 @@ impl CommitBuilder {
         of_space.map(|((_, key), value)| Entry { key: key.clone(), value: value.clone() }).collect()
     }
 
+    /// The value of a live key.
+    pub fn value(&self, space: Space, key: &[u8]) -> Option<Bytes> {
+        self.live.get(&(space, Bytes::copy_from_slice(key))).cloned()
+    }
+
     /// Every record the log still keeps, ascending.
     pub fn log(&self) -> Vec<CommitRecord> {
         self.log.iter().filter(|record| record.sequence >= self.head.log_start).cloned().collect()

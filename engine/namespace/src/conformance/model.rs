@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nimbus_types::Sequence;
 
 use super::generator::Generator;
-use super::steps::{create_and_open, open, scan, snapshot, tenant};
+use super::steps::{create_and_open, get, open, scan, snapshot, tenant};
 use super::{CommitBuilder, Fixture, put, remove};
 use crate::change::{KeyChange, Space};
 use crate::contract::{Direction, KeyRange, Namespace, NamespaceProvider};
@@ -114,7 +114,7 @@ async fn refused_group(subject: &dyn Namespace, builder: &CommitBuilder, generat
     );
 }
 
-/// Heads, logs, whole scans, one random scan, and the digest of all that was scanned.
+/// Heads, logs, whole scans, some random keys and one random range, and the digest of all that was scanned.
 async fn compare(subject: &dyn Namespace, model: &dyn Namespace, generator: &mut Generator) {
     let head = subject.head().await.expect("a head");
     assert_eq!(head, model.head().await.expect("a head"), "heads");
@@ -143,6 +143,11 @@ async fn compare(subject: &dyn Namespace, model: &dyn Namespace, generator: &mut
     }
 
     let space = Space::ALL[generator.below(3) as usize];
+    for _ in 0..5 {
+        let key_length = generator.below(3);
+        let key = generator.bytes(key_length, &KEY_BYTES);
+        assert_eq!(get(&*view, space, &key).await, get(&*model_view, space, &key).await, "{space:?} {key:?}");
+    }
     let range = random_range(generator);
     let limit = generator.below(8) as usize;
     for direction in [Direction::Forward, Direction::Backward] {

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use nimbus_types::Sequence;
 
 use super::steps::{
-    assert_state, assert_view, commit, commit_group, create_and_open, scan_all, snapshot, yield_now,
+    assert_state, assert_view, commit, commit_group, create_and_open, get, scan_all, snapshot, yield_now,
 };
 use super::{CommitBuilder, Fixture, Task, put, remove};
 use crate::change::{KeyChange, Space};
-use crate::contract::Namespace;
+use crate::contract::{Namespace, Snapshot};
 
 /// Snapshots of three heads show their own head and state, before and after later writes and a trim.
 pub async fn a_snapshot_stays_still_under_writes(fixture: &mut impl Fixture) {
@@ -25,6 +26,7 @@ pub async fn a_snapshot_stays_still_under_writes(fixture: &mut impl Fixture) {
         taken.push((snapshot(&*namespace).await, builder.clone()));
         for (snapshot, then) in &taken {
             assert_view(&**snapshot, then).await;
+            assert_keys(&**snapshot, then).await;
         }
     }
     namespace.trim_log(Sequence(3)).await.expect("the log is trimmed");
@@ -36,6 +38,20 @@ pub async fn a_snapshot_stays_still_under_writes(fixture: &mut impl Fixture) {
     drop(taken);
     builder.trim(Sequence(3));
     assert_state(&*namespace, &builder).await;
+}
+
+/// Every key of the case above, also those that are not there yet or no longer, one by one and together.
+async fn assert_keys(snapshot: &dyn Snapshot, then: &CommitBuilder) {
+    let keys: [&[u8]; 4] = [b"overwritten", &[0], &[1], &[2]];
+    let keys = keys.map(Bytes::from_static);
+    for space in Space::ALL {
+        let expected: Vec<_> = keys.iter().map(|key| then.value(space, key)).collect();
+        let answers = snapshot.get_many(space, &keys).await.expect("keys are read");
+        assert_eq!(answers, expected, "keys of {space:?} read together");
+        for (key, value) in keys.iter().zip(expected) {
+            assert_eq!(get(snapshot, space, key).await, value, "{key:?} of {space:?}");
+        }
+    }
 }
 
 /// A snapshot is usable after the handle it was taken from is gone.
