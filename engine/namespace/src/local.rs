@@ -48,7 +48,8 @@ impl LocalRoot {
     pub fn open(directory: &Path, kind: FileKind) -> Result<Self> {
         make_directory(directory).map_err(|error| failed("make", directory, &error))?;
         let lock = lock(directory)?;
-        let root = Self { directory: directory.to_path_buf(), kind, _lock: lock };
+        let absolute = directory.canonicalize().map_err(|error| failed("resolve", directory, &error))?;
+        let root = Self { directory: absolute, kind, _lock: lock };
         let interrupted: BTreeSet<TenantId> =
             root.file_names()?.iter().filter_map(|file| root.interrupted_tenant(file)).collect();
         for tenant in &interrupted {
@@ -57,7 +58,7 @@ impl LocalRoot {
         Ok(root)
     }
 
-    /// The directory, as it was given.
+    /// The directory, as an absolute path.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -228,9 +229,8 @@ fn sync(path: &Path) -> Result<()> {
 
 /// Removes a file, or a folder with all in it, if it is there.
 fn remove_entry(path: &Path) -> Result<()> {
-    let remove = || match fs::symlink_metadata(path)?.is_dir() {
-        true => fs::remove_dir_all(path),
-        false => fs::remove_file(path),
+    let remove = || {
+        if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
     };
     match remove() {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path, &error)),

@@ -1,0 +1,156 @@
+//! Crash safety: a process that commits in a loop is killed at a random moment, over and over.
+//!
+//! The test starts itself again as the writer, which prints each sequence once its commit has been
+//! acknowledged. After SIGKILL everything printed must be there, and head, log and live state agree.
+
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
+use std::env;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use nimbus_namespace::{
+    Commit, CommitGroup, CommitRecord, Direction, Head, KeyChange, KeyRange, Namespace, NamespaceProvider,
+    Space, StateDigest,
+};
+use nimbus_sqlite::SqliteProvider;
+use nimbus_types::{Sequence, TenantId};
+
+const ROUNDS: u64 = 25;
+/// Set for the process that writes; holds the data directory.
+const WRITER_DIRECTORY: &str = "NIMBUS_CRASH_TEST_DIRECTORY";
+/// Set to repeat a run.
+const SEED: &str = "NIMBUS_CRASH_TEST_SEED";
+
+/// A number that looks random (the `SplitMix64` generator).
+fn scramble(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
+fn tenant() -> TenantId {
+    TenantId::parse("Crash").unwrap()
+}
+
+#[tokio::test]
+async fn a_killed_process_loses_no_acknowledged_commit() {
+    let seed = env::var(SEED).map_or_else(
+        |_| SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,
+        |seed| seed.parse().unwrap(),
+    );
+    println!("{SEED}={seed}");
+    let folder = tempfile::tempdir().unwrap();
+    SqliteProvider::open(folder.path()).unwrap().create(&tenant()).await.unwrap();
+    let mut before = Sequence::ZERO;
+    for round in 0..ROUNDS {
+        let acknowledged =
+            write_until_killed(folder.path(), Duration::from_micros(scramble(seed + round) % 60_000));
+        let head = assert_sound(folder.path()).await;
+        assert!(head.sequence >= before.max(acknowledged), "round {round}: {head:?} lost {acknowledged}");
+        before = head.sequence;
+    }
+    assert!(before > Sequence::ZERO, "nothing was ever committed");
+}
+
+/// Runs a writer, kills it `delay` after its first commit, and answers with the last sequence it printed.
+fn write_until_killed(directory: &Path, delay: Duration) -> Sequence {
+    let mut writer = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "writer_process", "--nocapture", "--include-ignored"])
+        .env(WRITER_DIRECTORY, directory)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(writer.stdout.take().unwrap()).lines();
+    // A line cut short by the kill lacks its semicolon and does not count.
+    let mut sequences = lines
+        .map_while(Result::ok)
+        .filter_map(|line| line.strip_prefix("ok ")?.strip_suffix(';')?.parse().ok());
+    let first = sequences.next().expect("the writer commits");
+    let killer = thread::spawn(move || kill_after(writer, delay));
+    let last = sequences.last().unwrap_or(first);
+    killer.join().unwrap();
+    Sequence(last)
+}
+
+fn kill_after(mut writer: Child, delay: Duration) {
+    thread::sleep(delay);
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+}
+
+/// Reopens the namespace and compares head, log and a full scan with each other.
+async fn assert_sound(directory: &Path) -> Head {
+    let provider = SqliteProvider::open(directory).unwrap();
+    let namespace = provider.open(&tenant()).await.unwrap();
+    let report = namespace.check().await.unwrap();
+    assert!(report.faults.is_empty(), "{report:?}");
+    let snapshot = namespace.snapshot().await.unwrap();
+    let mut scanned = StateDigest::default();
+    for space in Space::ALL {
+        for entry in snapshot.scan(space, &KeyRange::all(), Direction::Forward, usize::MAX).await.unwrap() {
+            scanned.add(space, &entry.key, &entry.value);
+        }
+    }
+    assert_eq!(scanned, snapshot.head().digest);
+    snapshot.head().clone()
+}
+
+/// Not a test: the writer that the test above starts and kills.
+#[tokio::test]
+#[ignore = "run by the crash test as a process of its own"]
+async fn writer_process() {
+    let Ok(directory) = env::var(WRITER_DIRECTORY) else { return };
+    let provider = SqliteProvider::open(Path::new(&directory)).unwrap();
+    let namespace = provider.open(&tenant()).await.unwrap();
+    let mut head = namespace.head().await.unwrap();
+    loop {
+        let group = next_group(&*namespace, &head).await;
+        head = namespace.commit(head.sequence, group).await.unwrap();
+        println!("ok {};", head.sequence);
+        std::io::stdout().flush().unwrap();
+    }
+}
+
+/// One to four commits that each overwrite or remove one of 50 documents and its index entry.
+async fn next_group(namespace: &dyn Namespace, head: &Head) -> Arc<CommitGroup> {
+    let snapshot = namespace.snapshot().await.unwrap();
+    let (mut digest, mut commits) = (head.digest.clone(), Vec::new());
+    let first = head.sequence.0 + 1;
+    for sequence in first..=first + scramble(first) % 4 {
+        // Commits of one group touch different keys, so that before-images come from the snapshot.
+        let key = vec![0, 0, 0, 1, ((sequence * 7) % 50) as u8];
+        let size = (scramble(sequence) % 9000) as usize;
+        let document = (!sequence.is_multiple_of(5)).then(|| vec![sequence as u8; size].into());
+        let entry = document.is_some().then(|| key.clone().into());
+        let changes = [(Space::Documents, document), (Space::Index, entry)].map(|(space, value)| KeyChange {
+            space,
+            key: key.clone().into(),
+            value,
+        });
+        let previous_digest = digest.clone();
+        for KeyChange { space, key, value } in &changes {
+            if let Some(before) = snapshot.get(*space, key).await.unwrap() {
+                digest.remove(*space, key, &before);
+            }
+            if let Some(value) = value {
+                digest.add(*space, key, value);
+            }
+        }
+        let [document, entry] = changes;
+        let record = CommitRecord {
+            sequence: Sequence(sequence),
+            time_ms: sequence,
+            previous_digest,
+            digest: digest.clone(),
+            changes: vec![document],
+        };
+        commits.push(Commit { record, index_changes: vec![entry] });
+    }
+    Arc::new(CommitGroup { commits })
+}
