@@ -1,0 +1,148 @@
+//! The catalog: a tenant's tables, their schemas and indexes, as they stand at one commit.
+//!
+//! It is a view of the `Meta` space: one entry a table under `table/` and one with the next free
+//! numbers. Promises: a [`Catalog`] is immutable and belongs to exactly one state of `Meta`, which
+//! the state digest names, so a cached catalog is right whenever the digests agree.
+
+mod cache;
+mod schema;
+mod table;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nimbus_namespace::{Direction, Entry, KeyRange, Snapshot, Space};
+use nimbus_types::{IndexId, TableId, TableName};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use cache::CatalogCache;
+pub(crate) use schema::check_fields;
+pub use schema::{FieldSchema, FieldType, IndexSchema, TableSchema};
+pub(crate) use table::{Index, IndexEntry, IndexState, Table, TableEntry};
+
+use crate::envelope::{open_meta, seal_meta};
+use crate::error::{Result, corrupt};
+
+const TABLE_PREFIX: &[u8] = b"table/";
+const NUMBERS_KEY: &[u8] = b"numbers";
+/// Tables read in one step when a catalog is loaded.
+const LOAD_PAGE: usize = 256;
+
+/// The next numbers to give out. Numbers are never reused, so a dropped table's or index's keys can
+/// never be taken for a later one's.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Numbers {
+    next_table: u32,
+    next_index: u32,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self { next_table: 1, next_index: 1 }
+    }
+}
+
+impl Numbers {
+    pub(crate) fn take_table(&mut self) -> TableId {
+        self.next_table += 1;
+        TableId(self.next_table - 1)
+    }
+
+    pub(crate) fn take_index(&mut self) -> IndexId {
+        self.next_index += 1;
+        IndexId(self.next_index - 1)
+    }
+
+    /// The entry as it is stored.
+    pub(crate) fn seal(self) -> Result<Bytes> {
+        Ok(seal_meta(&encode(&self)?))
+    }
+}
+
+/// All tables of one tenant at one commit.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Catalog {
+    pub(crate) numbers: Numbers,
+    by_name: BTreeMap<Box<str>, Arc<Table>>,
+    by_id: HashMap<TableId, Arc<Table>>,
+}
+
+impl Catalog {
+    /// Reads the catalog a snapshot sees.
+    pub(crate) async fn load(snapshot: &dyn Snapshot) -> Result<Self> {
+        let mut catalog = Self::default();
+        if let Some(stored) = snapshot.get(Space::Meta, NUMBERS_KEY).await? {
+            catalog.numbers = decode(&stored)?;
+        }
+        let mut range = KeyRange::prefix(TABLE_PREFIX);
+        loop {
+            let page = snapshot.scan(Space::Meta, &range, Direction::Forward, LOAD_PAGE).await?;
+            for Entry { key, value } in &page {
+                catalog.put(Table::new(table_of(key)?, decode(value)?));
+            }
+            match page.last() {
+                Some(last) if page.len() == LOAD_PAGE => range.start = after(&last.key),
+                _ => return Ok(catalog),
+            }
+        }
+    }
+
+    /// The table of that name.
+    pub(crate) fn table(&self, name: &TableName) -> Option<&Arc<Table>> {
+        self.by_name.get(name.as_str())
+    }
+
+    /// The table of that number.
+    pub(crate) fn table_by_id(&self, id: TableId) -> Option<&Arc<Table>> {
+        self.by_id.get(&id)
+    }
+
+    /// All tables by ascending name.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.by_name.values()
+    }
+
+    /// Adds or replaces a table.
+    pub(crate) fn put(&mut self, table: Table) {
+        let table = Arc::new(table);
+        self.by_name.insert(table.entry.name.as_str().into(), table.clone());
+        self.by_id.insert(table.id, table);
+    }
+}
+
+/// Key of a table's entry in `Meta`.
+pub(crate) fn table_key(id: TableId) -> Bytes {
+    [TABLE_PREFIX, &id.0.to_be_bytes()].concat().into()
+}
+
+/// Key of the next free numbers in `Meta`. Whoever makes a table writes it, so a transaction that
+/// found no table of a name reads it and thereby conflicts with the making of one.
+pub(crate) fn numbers_key() -> Bytes {
+    Bytes::from_static(NUMBERS_KEY)
+}
+
+/// The table whose catalog entry stands under `key`, if it is such a key.
+pub(crate) fn table_of_key(key: &[u8]) -> Option<TableId> {
+    let id = key.strip_prefix(TABLE_PREFIX)?;
+    Some(TableId(u32::from_be_bytes(id.try_into().ok()?)))
+}
+
+fn table_of(key: &[u8]) -> Result<TableId> {
+    table_of_key(key).ok_or_else(|| corrupt("a catalog key is malformed"))
+}
+
+/// The smallest key greater than `key`.
+pub(crate) fn after(key: &[u8]) -> Bytes {
+    [key, &[0]].concat().into()
+}
+
+fn encode(value: &impl Serialize) -> Result<Vec<u8>> {
+    bson::serialize_to_vec(value)
+        .map_err(|error| crate::EngineError::Internal(format!("encoding the catalog: {error}")))
+}
+
+fn decode<T: serde::de::DeserializeOwned>(stored: &Bytes) -> Result<T> {
+    bson::deserialize_from_slice(&open_meta(stored)?)
+        .map_err(|error| corrupt(format!("a catalog entry cannot be read: {error}")))
+}

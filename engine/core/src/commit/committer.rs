@@ -1,0 +1,297 @@
+//! One committer per tenant: leader and followers, no thread of its own.
+//!
+//! Whoever finds nobody leading leads: it takes all waiting transactions, validates them in order,
+//! writes the survivors as one group and answers everybody. Promises: sequences and digests chain
+//! without a gap; nobody is answered `Ok` before the group is durable; once begun, a group is carried
+//! to its end although every caller may have gone away. Deliberately unknown: what is being written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Waker};
+
+use nimbus_io::Clock;
+use nimbus_namespace::{Commit, CommitGroup, Head, Namespace, StorageError};
+use nimbus_types::Sequence;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use super::prepared::Prepared;
+use super::window::Window;
+use crate::error::{EngineError, Result};
+use crate::metrics::Counters;
+
+/// Most transactions in one group.
+const GROUP_COMMITS: usize = 1024;
+/// How often a group starts again because another server moved the head, before callers are told.
+const HEAD_MOVED_RETRIES: usize = 64;
+/// Records read at once when catching up with another server.
+const CATCH_UP_PAGE: usize = 256;
+
+/// Where a transaction ended up in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Committed {
+    pub(crate) sequence: Sequence,
+    pub(crate) time_ms: u64,
+}
+
+struct Request {
+    prepared: Prepared,
+    reply: oneshot::Sender<Result<Committed>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Request>,
+    leading: bool,
+    closed: bool,
+}
+
+/// What only the leader changes.
+struct Log {
+    head: Head,
+    window: Window,
+}
+
+/// Decides the order of a tenant's commits.
+pub(crate) struct Committer {
+    namespace: Arc<dyn Namespace>,
+    clock: Arc<dyn Clock>,
+    counters: Arc<Counters>,
+    queue: Mutex<Queue>,
+    log: Mutex<Log>,
+    /// Head as readers see it, without the leader's lock.
+    known_head: AtomicU64,
+    running: Mutex<BTreeMap<Sequence, usize>>,
+    idle: Notify,
+    failed: Mutex<Option<StorageError>>,
+}
+
+impl Committer {
+    pub(crate) fn new(
+        namespace: Arc<dyn Namespace>,
+        clock: Arc<dyn Clock>,
+        counters: Arc<Counters>,
+        head: Head,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            namespace,
+            clock,
+            counters,
+            known_head: AtomicU64::new(head.sequence.0),
+            log: Mutex::new(Log { window: Window::starting_at(head.sequence), head }),
+            queue: Mutex::default(),
+            running: Mutex::default(),
+            idle: Notify::new(),
+            failed: Mutex::default(),
+        })
+    }
+
+    /// Sequence of the newest commit this server knows to be durable.
+    pub(crate) fn known_head(&self) -> Sequence {
+        Sequence(self.known_head.load(Ordering::Acquire))
+    }
+
+    /// The failure after which the storage takes no more commits, if there was one.
+    pub(crate) fn failure(&self) -> Option<StorageError> {
+        self.failed.lock().clone()
+    }
+
+    /// Announces a transaction, so that the window reaches back to its snapshot. Call it before the
+    /// snapshot is taken.
+    pub(crate) fn begin(self: &Arc<Self>) -> Running {
+        let mut running = self.running.lock();
+        let from = self.known_head();
+        *running.entry(from).or_default() += 1;
+        Running { committer: self.clone(), from }
+    }
+
+    /// Waits for the transaction's place in the log.
+    pub(crate) async fn commit(self: &Arc<Self>, prepared: Prepared) -> Result<Committed> {
+        let (reply, answer) = oneshot::channel();
+        let lead = {
+            let mut queue = self.queue.lock();
+            if queue.closed {
+                return Err(EngineError::Closing);
+            }
+            queue.waiting.push(Request { prepared, reply });
+            !std::mem::replace(&mut queue.leading, true)
+        };
+        if lead {
+            // The group starts at once on this thread. What must be waited for goes on in a task of
+            // its own, because the caller may be dropped at any await and the group may not.
+            let mut leading = Box::pin(self.clone().lead());
+            if leading.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                tokio::spawn(leading);
+            }
+        }
+        answer.await.map_err(|_| EngineError::Internal("a commit was abandoned by its leader".into()))?
+    }
+
+    /// Refuses new commits and waits until the accepted ones are durable.
+    pub(crate) async fn close(&self) {
+        self.queue.lock().closed = true;
+        loop {
+            let idle = self.idle.notified();
+            if !self.queue.lock().leading {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    async fn lead(self: Arc<Self>) {
+        loop {
+            let batch = {
+                let mut queue = self.queue.lock();
+                if queue.waiting.is_empty() {
+                    queue.leading = false;
+                    self.idle.notify_waiters();
+                    return;
+                }
+                let take = queue.waiting.len().min(GROUP_COMMITS);
+                queue.waiting.drain(..take).collect::<Vec<_>>()
+            };
+            self.commit_batch(batch).await;
+        }
+    }
+
+    async fn commit_batch(&self, mut batch: Vec<Request>) {
+        for _ in 0..HEAD_MOVED_RETRIES {
+            if batch.iter().any(|request| request.prepared.snapshot > self.known_head())
+                && let Err(error) = self.catch_up().await
+            {
+                return refuse_all(batch, &error);
+            }
+            let (accepted, group, expected) = self.build(batch);
+            if group.commits.is_empty() {
+                return;
+            }
+            let group = Arc::new(group);
+            match self.namespace.commit(expected, group.clone()).await {
+                Ok(head) => return self.publish(head, &group, accepted),
+                Err(StorageError::HeadMoved { .. }) => {
+                    if let Err(error) = self.catch_up().await {
+                        return refuse_all(accepted, &error);
+                    }
+                    batch = accepted;
+                }
+                Err(error) => {
+                    Counters::count(&self.counters.failed_commits_total, accepted.len() as u64);
+                    if matches!(error, StorageError::Io(_) | StorageError::Corruption(_)) {
+                        *self.failed.lock() = Some(error.clone());
+                    }
+                    return refuse_all(accepted, &error);
+                }
+            }
+        }
+        refuse_all(
+            batch,
+            &StorageError::Busy("other servers keep moving the head of this tenant's log".into()),
+        );
+    }
+
+    /// Validates in order, answers those that conflict, and seals the others into one group.
+    fn build(&self, batch: Vec<Request>) -> (Vec<Request>, CommitGroup, Sequence) {
+        let log = self.log.lock();
+        let expected = log.head.sequence;
+        let time_ms = self.clock.now_ms().max(log.head.time_ms);
+        let mut digest = log.head.digest.clone();
+        let mut sequence = expected;
+        let mut in_group = Window::default();
+        let mut group = CommitGroup::default();
+        let mut accepted = Vec::with_capacity(batch.len());
+        for request in batch {
+            let Prepared { reads, snapshot, .. } = &request.prepared;
+            if log.window.conflicts(reads, *snapshot) || in_group.conflicts(reads, expected) {
+                Counters::count(&self.counters.write_conflicts_total, 1);
+                let _ = request.reply.send(Err(EngineError::WriteConflict));
+                continue;
+            }
+            sequence = sequence.next();
+            let commit: Commit = request.prepared.seal(sequence, time_ms, digest);
+            digest = commit.record.digest.clone();
+            in_group.note(sequence, commit.all_changes());
+            group.commits.push(commit);
+            accepted.push(request);
+        }
+        (accepted, group, expected)
+    }
+
+    fn publish(&self, head: Head, group: &CommitGroup, accepted: Vec<Request>) {
+        Counters::count(&self.counters.commits_total, group.commits.len() as u64);
+        Counters::count(&self.counters.commit_groups_total, 1);
+        {
+            let mut log = self.log.lock();
+            log.window.note_group(group);
+            self.advance(&mut log, head);
+        }
+        for (request, commit) in accepted.into_iter().zip(&group.commits) {
+            let committed = Committed { sequence: commit.record.sequence, time_ms: commit.record.time_ms };
+            // Whoever has gone away misses the answer, not the commit.
+            let _ = request.reply.send(Ok(committed));
+        }
+    }
+
+    fn advance(&self, log: &mut Log, head: Head) {
+        log.head = head;
+        let running = self.running.lock();
+        self.known_head.store(log.head.sequence.0, Ordering::Release);
+        let oldest = running.keys().next().copied().unwrap_or(log.head.sequence);
+        log.window.forget(oldest);
+    }
+
+    /// Reads what other servers have committed to the same storage.
+    async fn catch_up(&self) -> std::result::Result<(), StorageError> {
+        let head = self.namespace.head().await?;
+        let mut known = self.known_head();
+        while known < head.sequence {
+            match self.namespace.read_log(known, CATCH_UP_PAGE).await {
+                Ok(records) if records.is_empty() => break,
+                Ok(records) => {
+                    let mut log = self.log.lock();
+                    for record in records.into_iter().take_while(|record| record.sequence <= head.sequence) {
+                        known = record.sequence;
+                        log.window.note_foreign(&record);
+                        Counters::count(&self.counters.foreign_commits_total, 1);
+                    }
+                }
+                // The records in between are gone, so every running transaction must start again.
+                Err(StorageError::Trimmed { .. }) => {
+                    self.log.lock().window = Window::starting_at(head.sequence);
+                    known = head.sequence;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let mut log = self.log.lock();
+        if head.sequence > log.head.sequence {
+            self.advance(&mut log, head);
+        }
+        Ok(())
+    }
+}
+
+fn refuse_all(batch: Vec<Request>, error: &StorageError) {
+    for request in batch {
+        let _ = request.reply.send(Err(EngineError::Storage(error.clone())));
+    }
+}
+
+/// A transaction that is running; while it lives, the window reaches back to where it began.
+pub(crate) struct Running {
+    committer: Arc<Committer>,
+    from: Sequence,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut running = self.committer.running.lock();
+        if let Some(count) = running.get_mut(&self.from) {
+            *count -= 1;
+            if *count == 0 {
+                running.remove(&self.from);
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The engine as a server composes it: a provider, a clock, a source of randomness, and tenants.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nimbus_namespace::NamespaceProvider;
+use nimbus_types::TenantId;
+
+use crate::error::Result;
+use crate::metrics::EngineMetrics;
+use crate::options::EngineOptions;
+use crate::registry::Registry;
+use crate::tenant::Tenant;
+
+/// All tenants of one server. Clones are the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    registry: Arc<Registry>,
+}
+
+impl Engine {
+    /// An engine over `provider`. Must be called within a Tokio runtime, on which idle tenants are
+    /// closed until the last clone of the engine is dropped.
+    pub fn new(provider: Arc<dyn NamespaceProvider>, options: EngineOptions) -> Self {
+        let sweep_every = Duration::from_millis((options.idle_close_ms / 4).clamp(100, 60_000));
+        let registry = Arc::new(Registry::new(provider, options));
+        let weak = Arc::downgrade(&registry);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(sweep_every).await;
+                let Some(registry) = weak.upgrade() else { return };
+                registry.close_idle().await;
+            }
+        });
+        Self { registry }
+    }
+
+    /// Makes a tenant, durably.
+    pub async fn create_tenant(&self, id: &TenantId) -> Result<Tenant> {
+        self.registry.create(id).await.map(Tenant::new)
+    }
+
+    /// The handle to a tenant, which is opened if it was not.
+    pub async fn tenant(&self, id: &TenantId) -> Result<Tenant> {
+        self.registry.get(id).await.map(Tenant::new)
+    }
+
+    /// Every tenant, by ascending id.
+    pub async fn list_tenants(&self) -> Result<Vec<TenantId>> {
+        Ok(self.registry.provider().list().await?)
+    }
+
+    /// Deletes a tenant and all its data. There is no way back.
+    pub async fn delete_tenant(&self, id: &TenantId) -> Result<()> {
+        self.registry.delete(id).await
+    }
+
+    /// Figures over all tenants.
+    pub fn metrics(&self) -> EngineMetrics {
+        self.registry.metrics()
+    }
+
+    /// The value of `--tenant-provider` that chose the storage.
+    pub fn provider_name(&self) -> &'static str {
+        self.registry.provider().name()
+    }
+
+    /// Refuses new work, waits until accepted commits are durable, closes every tenant.
+    pub async fn close(&self) {
+        self.registry.close().await;
+    }
+}

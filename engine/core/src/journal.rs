@@ -1,0 +1,89 @@
+//! The commit log as a reader outside sees it: documents and tables by name, in commit order.
+//!
+//! Promises: entries come in sequence order without a gap; asking for what has been trimmed is an
+//! error that says where the log begins, never a silent skip.
+
+use bson::Bson;
+use nimbus_namespace::{CommitRecord, KeyChange, Space};
+use nimbus_types::{Sequence, key};
+
+use crate::catalog::{Catalog, table_of_key};
+use crate::envelope::StoredDocument;
+use crate::error::{Result, corrupt};
+use crate::tenant::Tenant;
+
+/// One commit.
+#[derive(Debug, Clone)]
+pub struct JournalEntry {
+    /// Its place in the log.
+    pub sequence: Sequence,
+    /// When it was made, epoch milliseconds.
+    pub time_ms: u64,
+    /// What it did.
+    pub changes: Vec<JournalChange>,
+}
+
+/// One change of a commit.
+#[derive(Debug, Clone)]
+pub enum JournalChange {
+    /// A document was inserted or changed; this is all of it afterwards.
+    Put {
+        /// Its table.
+        table: String,
+        /// The document after the commit.
+        document: StoredDocument,
+    },
+    /// A document was removed.
+    Delete {
+        /// Its table.
+        table: String,
+        /// Its `_id`. Numbers come in the smallest type that holds them.
+        id: Bson,
+    },
+    /// A table was made, or its schema or indexes changed.
+    Catalog {
+        /// The table.
+        table: String,
+    },
+}
+
+impl Tenant {
+    /// At most `limit` commits after `after`, oldest first.
+    pub async fn journal(&self, after: Sequence, limit: usize) -> Result<Vec<JournalEntry>> {
+        // The snapshot comes second, so that its catalog knows every table the records name.
+        self.core().check_open()?;
+        let records = self.core().namespace.read_log(after, limit).await?;
+        let snapshot = self.snapshot().await?;
+        let catalog = self.core().catalogs.at(&*snapshot).await?;
+        records.into_iter().map(|record| entry_of(record, &catalog)).collect()
+    }
+}
+
+fn entry_of(record: CommitRecord, catalog: &Catalog) -> Result<JournalEntry> {
+    let mut changes = Vec::with_capacity(record.changes.len());
+    for change in record.changes {
+        changes.extend(change_of(change, catalog)?);
+    }
+    Ok(JournalEntry { sequence: record.sequence, time_ms: record.time_ms, changes })
+}
+
+fn change_of(change: KeyChange, catalog: &Catalog) -> Result<Option<JournalChange>> {
+    let name_of = |id| catalog.table_by_id(id).map(|table| table.entry.name.clone()).unwrap_or_default();
+    match (change.space, change.value) {
+        (Space::Documents, value) => {
+            let (table, encoded_id) = key::split_document_key(&change.key)
+                .ok_or_else(|| corrupt("a logged document key is malformed"))?;
+            let table = name_of(table);
+            if let Some(value) = value {
+                return Ok(Some(JournalChange::Put { table, document: StoredDocument::open(value)? }));
+            }
+            let (id, _) =
+                key::decode_value(encoded_id).ok_or_else(|| corrupt("a logged document key is malformed"))?;
+            Ok(Some(JournalChange::Delete { table, id }))
+        }
+        (Space::Meta, _) => {
+            Ok(table_of_key(&change.key).map(|id| JournalChange::Catalog { table: name_of(id) }))
+        }
+        (Space::Index, _) => Ok(None),
+    }
+}

@@ -1,0 +1,89 @@
+//! What the engine counts about itself.
+//!
+//! Promises: counting never blocks and never names a document. Counters of a tenant live as long as
+//! it is open; the engine's totals outlive them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Counters that are being counted.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters { $($(#[$doc])* pub(crate) $name: AtomicU64,)* }
+
+        /// Counters as they stood at one moment.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+        pub struct CounterValues { $($(#[$doc])* pub $name: u64,)* }
+
+        impl Counters {
+            pub(crate) fn values(&self) -> CounterValues {
+                CounterValues { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+
+        impl CounterValues {
+            /// Adds each counter of `other`.
+            pub(crate) fn add(&mut self, other: &Self) { $(self.$name += other.$name;)* }
+
+            /// Each counter by name, in a fixed order.
+            pub fn named(&self) -> Vec<(&'static str, u64)> { vec![$((stringify!($name), self.$name),)*] }
+        }
+    };
+}
+
+counters! {
+    /// Commits that became durable.
+    commits_total,
+    /// Commit groups that made them durable; `commits_total / commit_groups_total` share one sync.
+    commit_groups_total,
+    /// Transactions refused because another commit changed what they had read.
+    write_conflicts_total,
+    /// Statements run again inside after a write conflict.
+    retries_total,
+    /// Commits by another server on the same storage that were caught up with.
+    foreign_commits_total,
+    /// Point reads.
+    point_reads_total,
+    /// Queries planned and run.
+    queries_total,
+    /// Documents a query had to look at.
+    documents_examined_total,
+    /// Index entries a query had to look at.
+    index_entries_examined_total,
+    /// Commits whose storage failed.
+    failed_commits_total,
+}
+
+impl Counters {
+    pub(crate) fn count(counter: &AtomicU64, amount: u64) {
+        counter.fetch_add(amount, Ordering::Relaxed);
+    }
+}
+
+/// One open tenant's figures.
+#[derive(Debug, Clone, Serialize)]
+pub struct TenantMetrics {
+    /// Sequence of the newest commit this server knows.
+    pub sequence: u64,
+    /// Counters since the tenant was opened.
+    #[serde(flatten)]
+    pub counters: CounterValues,
+    /// Figures of the storage itself, by name.
+    pub storage: std::collections::BTreeMap<&'static str, f64>,
+}
+
+/// The whole engine's figures.
+#[derive(Debug, Clone, Serialize)]
+pub struct EngineMetrics {
+    /// Tenants open at the moment.
+    pub open_tenants: u64,
+    /// Tenants opened since the start.
+    pub tenants_opened_total: u64,
+    /// Tenants closed because nobody used them.
+    pub tenants_idle_closed_total: u64,
+    /// Sums over all tenants since the start.
+    #[serde(flatten)]
+    pub counters: CounterValues,
+}

@@ -1,0 +1,29 @@
+//! What the composer of a server may choose about the engine.
+
+use std::sync::Arc;
+
+use nimbus_io::{Clock, Randomness, SystemClock, SystemRandomness};
+
+/// Choices with working defaults.
+#[derive(Clone)]
+pub struct EngineOptions {
+    /// Source of commit times and ages.
+    pub clock: Arc<dyn Clock>,
+    /// Source of document ids.
+    pub randomness: Arc<dyn Randomness>,
+    /// A tenant nobody has used for this long is closed; it reopens at its next use.
+    pub idle_close_ms: u64,
+    /// How many commits the log keeps behind its head before older ones are trimmed.
+    pub log_retain_commits: u64,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock::default()),
+            randomness: Arc::new(SystemRandomness),
+            idle_close_ms: 300_000,
+            log_retain_commits: 100_000,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The planner: a query and a table's indexes → which key ranges to walk, which way.
+//!
+//! Promises: every document the filter matches is reached by the chosen walk, and the filter is
+//! checked again on each. It scores by rule, without statistics: fields bound to single values
+//! before ranges, an order that needs no sorting before one that does.
+
+use nimbus_namespace::{Direction, KeyRange, Space};
+use nimbus_query::bounds::{ClauseBounds, KeyInterval, clause_bounds, descending, intersect};
+use nimbus_query::{Filter, SortKey};
+use nimbus_types::{IndexId, key};
+
+use super::Query;
+use crate::catalog::{Index, IndexState, Table};
+
+/// Most separate ranges one walk may have; past it fewer fields are bounded.
+const MAX_RANGES: usize = 1000;
+
+/// What is walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// The documents themselves, by `_id`.
+    Documents,
+    /// An index's entries.
+    Index(IndexId),
+}
+
+impl Access {
+    pub(crate) fn space(self) -> Space {
+        match self {
+            Self::Documents => Space::Documents,
+            Self::Index(_) => Space::Index,
+        }
+    }
+}
+
+/// How to walk.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) access: Access,
+    pub(crate) index_name: Option<String>,
+    /// Disjoint, ascending.
+    pub(crate) ranges: Vec<KeyRange>,
+    pub(crate) direction: Direction,
+    /// Whether the walk meets documents in the order asked for, each once.
+    pub(crate) ordered: bool,
+    /// Whether one document may be met more than once.
+    pub(crate) multikey: bool,
+    pub(crate) bounded_fields: usize,
+    score: u32,
+}
+
+/// The best plan for a query.
+pub(crate) fn plan(table: &Table, query: &Query) -> Plan {
+    let by_id = plan_documents(table, query);
+    table
+        .indexes
+        .iter()
+        .filter_map(|index| plan_index(index, query))
+        .fold(by_id, |best, plan| if plan.score > best.score { plan } else { best })
+}
+
+/// The plan that walks what an earlier page walked, if that can still be walked in order.
+pub(crate) fn plan_again(table: &Table, query: &Query, access: Access) -> Option<Plan> {
+    let plan = match access {
+        Access::Documents => Some(plan_documents(table, query)),
+        Access::Index(id) => {
+            let index = table.indexes.iter().find(|index| index.definition.id == id)?;
+            plan_index(index, query)
+        }
+    };
+    plan.filter(|plan| plan.ordered)
+}
+
+/// One field of what is walked, with what the filter says of it.
+struct WalkField<'q> {
+    path: &'q str,
+    descending: bool,
+    bounds: Option<FieldBounds>,
+}
+
+struct FieldBounds {
+    intervals: Vec<KeyInterval>,
+    points: bool,
+}
+
+impl WalkField<'_> {
+    fn is_single_point(&self) -> bool {
+        self.bounds.as_ref().is_some_and(|bounds| bounds.points && bounds.intervals.len() == 1)
+    }
+}
+
+fn plan_documents(table: &Table, query: &Query) -> Plan {
+    let fields =
+        [WalkField { path: "_id", descending: false, bounds: bounds_of(&query.filter, "_id", false) }];
+    let by_points = fields[0].bounds.as_ref().is_some_and(|bounds| bounds.points);
+    let mut plan = assemble(Access::Documents, &key::table_prefix(table.id), &fields, &query.sort, false);
+    if by_points {
+        plan.score += 1000;
+    }
+    plan
+}
+
+fn plan_index(index: &Index, query: &Query) -> Option<Plan> {
+    if index.state != IndexState::Ready {
+        return None;
+    }
+    let definition = &index.definition;
+    let excludes_missing =
+        |path: &str| clause_bounds(&query.filter, path).iter().any(|clause| clause.present);
+    if definition.sparse && !definition.fields.iter().any(|field| excludes_missing(&field.path)) {
+        return None;
+    }
+    let mut fields: Vec<WalkField<'_>> = definition
+        .fields
+        .iter()
+        .enumerate()
+        .map(|(at, field)| WalkField {
+            path: &field.path,
+            descending: field.descending,
+            // Several fields of a multikey index may be satisfied by several elements of one array,
+            // of which there is no common entry; so only the first field is bounded.
+            bounds: if index.multikey && at > 0 {
+                None
+            } else {
+                bounds_of(&query.filter, &field.path, index.multikey)
+            },
+        })
+        .collect();
+    let every_field_a_point =
+        fields.iter().all(|field| field.bounds.as_ref().is_some_and(|bounds| bounds.points));
+    // Every entry ends with the document's `_id`, which therefore orders what the fields leave tied.
+    fields.push(WalkField { path: "_id", descending: false, bounds: None });
+    let prefix = key::index_prefix(definition.id);
+    let mut plan = assemble(Access::Index(definition.id), &prefix, &fields, &query.sort, index.multikey);
+    plan.index_name = Some(definition.name.clone());
+    if definition.unique && every_field_a_point {
+        plan.score += 500;
+    }
+    let orders_a_limited_answer = plan.ordered && !query.sort.is_empty() && query.limit.is_some();
+    (plan.bounded_fields > 0 || orders_a_limited_answer).then_some(plan)
+}
+
+/// What the filter says of one path. Several clauses are intersected, unless the field may hold an
+/// array, whose elements may satisfy one clause each; then the narrowest clause alone counts.
+fn bounds_of(filter: &Filter, path: &str, multikey: bool) -> Option<FieldBounds> {
+    let clauses = clause_bounds(filter, path);
+    if multikey {
+        return clauses
+            .into_iter()
+            .min_by_key(|clause| (!clause.point, clause.intervals.len()))
+            .map(|ClauseBounds { intervals, point, .. }| FieldBounds { intervals, points: point });
+    }
+    clauses
+        .into_iter()
+        .map(|ClauseBounds { intervals, point, .. }| FieldBounds { intervals, points: point })
+        .reduce(|a, b| FieldBounds {
+            points: a.points || b.points,
+            intervals: intersect(&a.intervals, &b.intervals),
+        })
+}
+
+fn assemble(
+    access: Access,
+    prefix: &[u8],
+    fields: &[WalkField<'_>],
+    sort: &[SortKey],
+    multikey: bool,
+) -> Plan {
+    let (ranges, bounded_fields, mut score) = ranges_of(prefix, fields);
+    let direction = if multikey && !sort.is_empty() { None } else { order_of(fields, sort) };
+    let ordered = direction.is_some() && !multikey;
+    if ordered && !sort.is_empty() {
+        score += 30;
+    }
+    let direction = direction.unwrap_or(Direction::Forward);
+    Plan { access, index_name: None, ranges, direction, ordered, multikey, bounded_fields, score }
+}
+
+/// The ranges the bounds leave, how many leading fields are bounded, and what that is worth.
+fn ranges_of(prefix: &[u8], fields: &[WalkField<'_>]) -> (Vec<KeyRange>, usize, u32) {
+    let mut prefixes = vec![prefix.to_vec()];
+    let mut score = 0;
+    for (at, field) in fields.iter().enumerate() {
+        let bounds = match &field.bounds {
+            Some(bounds) if prefixes.len() * bounds.intervals.len() <= MAX_RANGES => bounds,
+            _ => return (prefixes.into_iter().map(KeyRange::prefix).collect(), at, score),
+        };
+        if bounds.points {
+            score += if bounds.intervals.len() == 1 { 100 } else { 90 };
+            // A point stands for all keys that begin with its encoding.
+            let points = encoded_points(&bounds.intervals, field.descending);
+            prefixes = product(&prefixes, &points, |prefix, point| [prefix, point].concat());
+        } else {
+            let turned = field.descending.then(|| descending(&bounds.intervals));
+            let intervals = turned.as_ref().unwrap_or(&bounds.intervals);
+            let ranges = product(&prefixes, intervals, |prefix, interval| {
+                let KeyInterval { start, end } = interval.under(prefix);
+                KeyRange { start: start.into(), end: end.map(Into::into) }
+            });
+            return (ranges, at + 1, score + 40);
+        }
+    }
+    (prefixes.into_iter().map(KeyRange::prefix).collect(), fields.len(), score)
+}
+
+/// Single values as they are stored, ascending: a descending field stores the complement.
+fn encoded_points(intervals: &[KeyInterval], descending: bool) -> Vec<Vec<u8>> {
+    if descending {
+        intervals.iter().rev().map(|point| point.start.iter().map(|byte| !byte).collect()).collect()
+    } else {
+        intervals.iter().map(|point| point.start.clone()).collect()
+    }
+}
+
+fn product<A, T>(prefixes: &[Vec<u8>], by: &[A], join: impl Fn(&[u8], &A) -> T) -> Vec<T> {
+    let join = &join;
+    prefixes.iter().flat_map(|prefix| by.iter().map(move |item| join(prefix, item))).collect()
+}
+
+/// The direction in which a walk over `fields` meets the order of `sort`, if it does.
+fn order_of(fields: &[WalkField<'_>], sort: &[SortKey]) -> Option<Direction> {
+    let mut direction = None;
+    let mut rest = fields.iter();
+    for wanted in sort {
+        if fields.iter().any(|field| field.path == wanted.path && field.is_single_point()) {
+            continue;
+        }
+        let field = rest.by_ref().find(|field| field.path == wanted.path || !field.is_single_point())?;
+        if field.path != wanted.path {
+            return None;
+        }
+        let needed =
+            if field.descending == wanted.descending { Direction::Forward } else { Direction::Backward };
+        if *direction.get_or_insert(needed) != needed {
+            return None;
+        }
+    }
+    Some(direction.unwrap_or(Direction::Forward))
+}

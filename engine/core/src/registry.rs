@@ -1,0 +1,224 @@
+//! Which tenants are open.
+//!
+//! Promises: at most one [`TenantCore`] of a tenant is open at a time; opening, making, closing and
+//! deleting one tenant go one after the other, while different tenants never wait for each other.
+//! Deliberately unknown: what an open tenant does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nimbus_namespace::{NamespaceProvider, StorageError};
+use nimbus_types::TenantId;
+use parking_lot::{Mutex, RwLock};
+
+use crate::error::{EngineError, Result};
+use crate::metrics::{CounterValues, EngineMetrics};
+use crate::options::EngineOptions;
+use crate::tenant::TenantCore;
+
+/// How often, and at what distance, users of a failed tenant are waited for before it is reopened.
+const REOPEN_TRIES: u32 = 200;
+const REOPEN_WAIT: Duration = Duration::from_millis(10);
+
+/// The open tenants of one engine.
+pub(crate) struct Registry {
+    provider: Arc<dyn NamespaceProvider>,
+    pub(crate) options: EngineOptions,
+    open: RwLock<HashMap<TenantId, Arc<TenantCore>>>,
+    doors: Mutex<HashMap<TenantId, Arc<tokio::sync::Mutex<()>>>>,
+    closed_counters: Mutex<CounterValues>,
+    opened_total: AtomicU64,
+    idle_closed_total: AtomicU64,
+    closing: std::sync::atomic::AtomicBool,
+}
+
+/// Leave to open, make, close or delete one tenant. Gives its place back when dropped.
+struct Door<'a> {
+    registry: &'a Registry,
+    tenant: TenantId,
+    guard: Option<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+impl Drop for Door<'_> {
+    fn drop(&mut self) {
+        let mut doors = self.registry.doors.lock();
+        self.guard = None;
+        // Only this map holds it, so nobody waits: names that were asked for once do not pile up.
+        if doors.get(&self.tenant).is_some_and(|door| Arc::strong_count(door) == 1) {
+            doors.remove(&self.tenant);
+        }
+    }
+}
+
+impl Registry {
+    pub(crate) fn new(provider: Arc<dyn NamespaceProvider>, options: EngineOptions) -> Self {
+        Self {
+            provider,
+            options,
+            open: RwLock::default(),
+            doors: Mutex::default(),
+            closed_counters: Mutex::default(),
+            opened_total: AtomicU64::default(),
+            idle_closed_total: AtomicU64::default(),
+            closing: std::sync::atomic::AtomicBool::default(),
+        }
+    }
+
+    pub(crate) fn provider(&self) -> &dyn NamespaceProvider {
+        &*self.provider
+    }
+
+    async fn door(&self, tenant: &TenantId) -> Door<'_> {
+        let door = self.doors.lock().entry(tenant.clone()).or_default().clone();
+        Door { registry: self, tenant: tenant.clone(), guard: Some(door.lock_owned().await) }
+    }
+
+    /// The open tenant, opened now if it was not.
+    pub(crate) async fn get(&self, tenant: &TenantId) -> Result<Arc<TenantCore>> {
+        self.check_serving()?;
+        if let Some(core) = self.open.read().get(tenant)
+            && core.committer.failure().is_none()
+        {
+            core.touch();
+            return Ok(core.clone());
+        }
+        let _door = self.door(tenant).await;
+        let known = self.open.read().get(tenant).cloned();
+        match known {
+            Some(core) if core.committer.failure().is_none() => return Ok(core),
+            Some(failed) => self.take_down_failed(failed).await?,
+            None => {}
+        }
+        self.open_now(tenant).await
+    }
+
+    /// Makes a tenant.
+    pub(crate) async fn create(&self, tenant: &TenantId) -> Result<Arc<TenantCore>> {
+        self.check_serving()?;
+        let _door = self.door(tenant).await;
+        match self.provider.create(tenant).await {
+            Ok(()) => self.open_now(tenant).await,
+            Err(StorageError::AlreadyExists) => Err(EngineError::TenantExists(tenant.clone())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deletes a tenant: first nobody may use it, then accepted commits finish, then its data goes.
+    pub(crate) async fn delete(&self, tenant: &TenantId) -> Result<()> {
+        self.check_serving()?;
+        let _door = self.door(tenant).await;
+        let open = self.open.read().get(tenant).cloned();
+        if let Some(core) = open {
+            core.mark_deleted();
+            core.committer.close().await;
+            self.open.write().remove(tenant);
+            self.retire(core).await;
+        }
+        match self.provider.remove(tenant).await {
+            Ok(()) => Ok(()),
+            Err(StorageError::NotFound) => Err(EngineError::TenantNotFound(tenant.clone())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Closes tenants that nobody has used for a while.
+    pub(crate) async fn close_idle(&self) {
+        let limit_us = self.options.idle_close_ms.saturating_mul(1000);
+        let idle: Vec<TenantId> = {
+            let open = self.open.read();
+            let idle =
+                open.values().filter(|core| Arc::strong_count(core) == 1 && core.idle_us() >= limit_us);
+            idle.map(|core| core.id.clone()).collect()
+        };
+        for tenant in idle {
+            let _door = self.door(&tenant).await;
+            let core = {
+                let mut open = self.open.write();
+                // Looked at again under the lock: nobody can have taken it up since.
+                match open.get(&tenant) {
+                    Some(core) if Arc::strong_count(core) == 1 && core.idle_us() >= limit_us => {
+                        open.remove(&tenant)
+                    }
+                    _ => None,
+                }
+            };
+            if let Some(core) = core {
+                self.idle_closed_total.fetch_add(1, Ordering::Relaxed);
+                core.committer.close().await;
+                self.retire(core).await;
+            }
+        }
+    }
+
+    /// Refuses new work, finishes what was accepted, closes every tenant.
+    pub(crate) async fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        let cores: Vec<_> = self.open.write().drain().map(|(_, core)| core).collect();
+        for core in cores {
+            core.committer.close().await;
+            self.retire(core).await;
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> EngineMetrics {
+        let mut counters = *self.closed_counters.lock();
+        let open = self.open.read();
+        for core in open.values() {
+            counters.add(&core.counters.values());
+        }
+        EngineMetrics {
+            open_tenants: open.len() as u64,
+            tenants_opened_total: self.opened_total.load(Ordering::Relaxed),
+            tenants_idle_closed_total: self.idle_closed_total.load(Ordering::Relaxed),
+            counters,
+        }
+    }
+
+    fn check_serving(&self) -> Result<()> {
+        if self.closing.load(Ordering::Acquire) { Err(EngineError::Closing) } else { Ok(()) }
+    }
+
+    /// Must be called behind the tenant's door.
+    async fn open_now(&self, tenant: &TenantId) -> Result<Arc<TenantCore>> {
+        let namespace = self.provider.open(tenant).await.map_err(|error| match error {
+            StorageError::NotFound => EngineError::TenantNotFound(tenant.clone()),
+            error => error.into(),
+        })?;
+        let core = TenantCore::open(tenant.clone(), namespace, &self.options).await?;
+        self.opened_total.fetch_add(1, Ordering::Relaxed);
+        let mut open = self.open.write();
+        self.check_serving()?;
+        open.insert(tenant.clone(), core.clone());
+        Ok(core)
+    }
+
+    /// A tenant whose storage has failed takes no more commits; once nobody uses it any more it can
+    /// be opened anew, which recovers it.
+    async fn take_down_failed(&self, failed: Arc<TenantCore>) -> Result<()> {
+        failed.committer.close().await;
+        for _ in 0..REOPEN_TRIES {
+            // One is the map's, one is ours.
+            if Arc::strong_count(&failed) <= 2 {
+                self.open.write().remove(&failed.id);
+                self.retire(failed).await;
+                return Ok(());
+            }
+            tokio::time::sleep(REOPEN_WAIT).await;
+        }
+        Err(StorageError::Busy(
+            "the tenant's storage has failed and is still in use; it reopens once it is not".into(),
+        )
+        .into())
+    }
+
+    /// Keeps a tenant's counts and drops it where blocking is allowed: closing a file may write to it.
+    async fn retire(&self, core: Arc<TenantCore>) {
+        self.closed_counters.lock().add(&core.counters.values());
+        let id = core.id.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || drop(core)).await {
+            tracing::error!(tenant = %id, %error, "closing a tenant failed");
+        }
+    }
+}

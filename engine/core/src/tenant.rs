@@ -1,0 +1,223 @@
+//! A tenant that is open, and the handle through which everything reaches it.
+//!
+//! Promises: whoever holds a [`Tenant`] was admitted to exactly that tenant; after the tenant has
+//! been deleted every call answers that it does not exist. Deliberately unknown: other tenants.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bson::Bson;
+use nimbus_io::{Clock, Randomness};
+use nimbus_namespace::{Namespace, Snapshot};
+use nimbus_types::{Sequence, TableName, TenantId};
+
+use crate::catalog::{CatalogCache, Table, TableSchema};
+use crate::commit::Committer;
+use crate::envelope::StoredDocument;
+use crate::error::{EngineError, Result};
+use crate::metrics::{Counters, TenantMetrics};
+use crate::options::EngineOptions;
+use crate::query::{self, Explain, Page, Query};
+use crate::transaction::{Reader, Transaction};
+
+/// Log records beyond the number to keep that may gather before they are trimmed at once.
+const TRIM_SLACK: u64 = 1_000;
+
+/// One open tenant.
+pub(crate) struct TenantCore {
+    pub(crate) id: TenantId,
+    pub(crate) namespace: Arc<dyn Namespace>,
+    pub(crate) committer: Arc<Committer>,
+    pub(crate) catalogs: CatalogCache,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) randomness: Arc<dyn Randomness>,
+    pub(crate) counters: Arc<Counters>,
+    /// Held by whoever changes a schema; changes of one tenant go one after the other.
+    pub(crate) schema_change: tokio::sync::Mutex<()>,
+    /// Where statements queue up once they have conflicted often.
+    pub(crate) contended: tokio::sync::Mutex<()>,
+    deleted: AtomicBool,
+    last_used_us: AtomicU64,
+    log_retain_commits: u64,
+    trimmed_at: AtomicU64,
+}
+
+impl TenantCore {
+    pub(crate) async fn open(
+        id: TenantId,
+        namespace: Arc<dyn Namespace>,
+        options: &EngineOptions,
+    ) -> Result<Arc<Self>> {
+        let head = namespace.head().await?;
+        let counters = Arc::new(Counters::default());
+        let trimmed_at = AtomicU64::new(head.log_start.0);
+        let committer = Committer::new(namespace.clone(), options.clock.clone(), counters.clone(), head);
+        let core = Arc::new(Self {
+            id,
+            namespace,
+            committer,
+            catalogs: CatalogCache::default(),
+            clock: options.clock.clone(),
+            randomness: options.randomness.clone(),
+            counters,
+            schema_change: tokio::sync::Mutex::default(),
+            contended: tokio::sync::Mutex::default(),
+            deleted: AtomicBool::new(false),
+            last_used_us: AtomicU64::new(options.clock.monotonic_us()),
+            log_retain_commits: options.log_retain_commits,
+            trimmed_at,
+        });
+        crate::schema_change::resume(&core).await?;
+        Ok(core)
+    }
+
+    /// From now on every call answers that the tenant does not exist.
+    pub(crate) fn mark_deleted(&self) {
+        self.deleted.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.deleted.load(Ordering::Acquire) {
+            return Err(EngineError::TenantNotFound(self.id.clone()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn touch(&self) {
+        self.last_used_us.store(self.clock.monotonic_us(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn idle_us(&self) -> u64 {
+        self.clock.monotonic_us().saturating_sub(self.last_used_us.load(Ordering::Relaxed))
+    }
+
+    /// Trims the log when it has grown well past what is to be kept.
+    pub(crate) fn after_commit(&self) {
+        let head = self.committer.known_head().0;
+        let keep_from = head.saturating_sub(self.log_retain_commits) + 1;
+        let trimmed_at = self.trimmed_at.load(Ordering::Relaxed);
+        if keep_from < trimmed_at + TRIM_SLACK
+            || self
+                .trimmed_at
+                .compare_exchange(trimmed_at, keep_from, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            return;
+        }
+        let (namespace, id) = (self.namespace.clone(), self.id.clone());
+        tokio::spawn(async move {
+            if let Err(error) = namespace.trim_log(Sequence(keep_from)).await {
+                tracing::warn!(tenant = %id, %error, "trimming the commit log failed; it is tried again later");
+            }
+        });
+    }
+}
+
+/// The handle to one tenant: the only key to its data.
+#[derive(Clone)]
+pub struct Tenant {
+    core: Arc<TenantCore>,
+}
+
+impl Tenant {
+    pub(crate) fn new(core: Arc<TenantCore>) -> Self {
+        Self { core }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<TenantCore> {
+        &self.core
+    }
+
+    /// The tenant's id.
+    pub fn id(&self) -> &TenantId {
+        &self.core.id
+    }
+
+    /// Begins a transaction at the newest durable state.
+    pub async fn begin(&self) -> Result<Transaction> {
+        self.enter()?;
+        Transaction::begin(self.core.clone()).await
+    }
+
+    /// A document by its `_id`.
+    pub async fn get(&self, table: &TableName, id: &Bson) -> Result<Option<StoredDocument>> {
+        let snapshot = self.snapshot().await?;
+        Counters::count(&self.core.counters.point_reads_total, 1);
+        let catalog = self.core.catalogs.at(&*snapshot).await?;
+        let Some(table) = catalog.table(table) else { return Ok(None) };
+        let key = query::key_of(table, id)?;
+        Reader::of_snapshot(&*snapshot).document(&key).await
+    }
+
+    /// The documents a query selects, in its order.
+    pub async fn find(&self, query: &Query) -> Result<Vec<StoredDocument>> {
+        let snapshot = self.snapshot().await?;
+        let Some(table) = self.table_in(&*snapshot, &query.table).await? else { return Ok(Vec::new()) };
+        query::find(&mut Reader::of_snapshot(&*snapshot), &self.core.counters, &table, query).await
+    }
+
+    /// One page of what a query selects; `after` is the cursor of the page before. Pages read the
+    /// newest state each: a document that stays is met once, one that comes or goes meanwhile may be.
+    pub async fn find_page(&self, query: &Query, page_size: usize, after: Option<&str>) -> Result<Page> {
+        let snapshot = self.snapshot().await?;
+        let Some(table) = self.table_in(&*snapshot, &query.table).await? else { return Ok(Page::default()) };
+        let (id, counters) = (&self.core.id, &self.core.counters);
+        query::find_page(&mut Reader::of_snapshot(&*snapshot), counters, id, &table, query, page_size, after)
+            .await
+    }
+
+    /// How a query is answered and what that costs, found out by answering it.
+    pub async fn explain(&self, query: &Query) -> Result<Explain> {
+        let snapshot = self.snapshot().await?;
+        let table = match self.table_in(&*snapshot, &query.table).await? {
+            Some(table) => table,
+            None => Arc::new(Table::empty(&query.table)),
+        };
+        query::explain(&mut Reader::of_snapshot(&*snapshot), &self.core.counters, &table, query).await
+    }
+
+    /// The schemas that have been set, by ascending table name.
+    pub async fn schemas(&self) -> Result<Vec<TableSchema>> {
+        let snapshot = self.snapshot().await?;
+        let catalog = self.core.catalogs.at(&*snapshot).await?;
+        catalog.tables().filter_map(|table| table.schema().transpose()).collect()
+    }
+
+    /// The schema of one table, if one has been set.
+    pub async fn schema(&self, table: &TableName) -> Result<Option<TableSchema>> {
+        let snapshot = self.snapshot().await?;
+        match self.table_in(&*snapshot, table).await? {
+            Some(table) => table.schema(),
+            None => Ok(None),
+        }
+    }
+
+    /// The tenant's figures.
+    pub fn metrics(&self) -> TenantMetrics {
+        TenantMetrics {
+            sequence: self.core.committer.known_head().0,
+            counters: self.core.counters.values(),
+            storage: self
+                .core
+                .namespace
+                .counters()
+                .into_iter()
+                .map(|counter| (counter.name, counter.value))
+                .collect(),
+        }
+    }
+
+    pub(crate) async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        self.enter()?;
+        Ok(self.core.namespace.snapshot().await?)
+    }
+
+    async fn table_in(&self, snapshot: &dyn Snapshot, name: &TableName) -> Result<Option<Arc<Table>>> {
+        Ok(self.core.catalogs.at(snapshot).await?.table(name).cloned())
+    }
+
+    fn enter(&self) -> Result<()> {
+        self.core.touch();
+        self.core.check_open()
+    }
+}

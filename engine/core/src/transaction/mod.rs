@@ -1,0 +1,147 @@
+//! Transactions: a snapshot to read, a place to stage writes, one commit.
+//!
+//! `staging` holds what has been written so far, `reader` shows it over the snapshot and notes what
+//! was read, `writes` keeps the indexes. Promises: reads see one state plus the transaction's own
+//! writes; a commit is serializable or refused with a write conflict; dropping a transaction undoes
+//! it. Deliberately unknown: queries (they read through [`Reader`]) and who retries.
+
+mod reader;
+mod staging;
+mod tables;
+mod writes;
+
+use std::sync::Arc;
+
+use bson::{Bson, RawDocumentBuf};
+use bytes::Bytes;
+use nimbus_namespace::Snapshot;
+use nimbus_types::{Sequence, TableName};
+
+pub(crate) use reader::Reader;
+pub(crate) use staging::Staging;
+pub(crate) use writes::add_missing_entries;
+
+use crate::catalog::Catalog;
+use crate::commit::{Committed, Prepared, ReadSet, Running};
+use crate::envelope::StoredDocument;
+use crate::error::Result;
+use crate::metrics::Counters;
+use crate::query::{Page, Query, find, find_page};
+use crate::tenant::TenantCore;
+
+/// A transaction on one tenant.
+pub struct Transaction {
+    tenant: Arc<TenantCore>,
+    snapshot: Box<dyn Snapshot>,
+    catalog: Arc<Catalog>,
+    staging: Staging,
+    reads: ReadSet,
+    // Held so that the committer remembers what is committed meanwhile.
+    _running: Running,
+}
+
+/// Where a committed transaction stands in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitPosition {
+    /// Sequence of the commit; the version of every document it wrote.
+    pub sequence: Sequence,
+    /// Time of the commit, epoch milliseconds.
+    pub time_ms: u64,
+}
+
+impl Transaction {
+    pub(crate) async fn begin(tenant: Arc<TenantCore>) -> Result<Self> {
+        let running = tenant.committer.begin();
+        let snapshot = tenant.namespace.snapshot().await?;
+        let catalog = tenant.catalogs.at(&*snapshot).await?;
+        let (staging, reads) = (Staging::default(), ReadSet::default());
+        Ok(Self { tenant, snapshot, catalog, staging, reads, _running: running })
+    }
+
+    /// Sequence of the state it reads.
+    pub fn snapshot_sequence(&self) -> Sequence {
+        self.snapshot.head().sequence
+    }
+
+    /// A document by its `_id`.
+    pub async fn get(&mut self, table: &TableName, id: &Bson) -> Result<Option<StoredDocument>> {
+        Counters::count(&self.tenant.counters.point_reads_total, 1);
+        let Some(table) = self.look_up(table) else { return Ok(None) };
+        let key = crate::query::key_of(&table, id)?;
+        self.reader().document(&key).await
+    }
+
+    /// The documents a query selects, in its order.
+    pub async fn find(&mut self, query: &Query) -> Result<Vec<StoredDocument>> {
+        let Some(table) = self.look_up(&query.table) else { return Ok(Vec::new()) };
+        let counters = self.tenant.counters.clone();
+        find(&mut self.reader(), &counters, &table, query).await
+    }
+
+    /// One page of what a query selects; `after` is the cursor of the page before.
+    pub async fn find_page(&mut self, query: &Query, page_size: usize, after: Option<&str>) -> Result<Page> {
+        let Some(table) = self.look_up(&query.table) else { return Ok(Page::default()) };
+        let tenant = self.tenant.clone();
+        find_page(&mut self.reader(), &tenant.counters, &tenant.id, &table, query, page_size, after).await
+    }
+
+    /// Adds a document and answers with its `_id`: the one in `fields`, else a new time-ordered string.
+    pub async fn insert(&mut self, table: &TableName, fields: RawDocumentBuf) -> Result<Bson> {
+        writes::insert(self, table, fields).await
+    }
+
+    /// Replaces a document's fields; its `_id` and creation time stay.
+    pub async fn replace(
+        &mut self,
+        table: &TableName,
+        id: &Bson,
+        fields: RawDocumentBuf,
+        if_version: Option<Sequence>,
+    ) -> Result<()> {
+        writes::replace(self, table, id, fields, if_version).await
+    }
+
+    /// Sets and removes top-level fields of a document.
+    pub async fn patch(
+        &mut self,
+        table: &TableName,
+        id: &Bson,
+        set: &bson::RawDocument,
+        unset: &[String],
+        if_version: Option<Sequence>,
+    ) -> Result<()> {
+        writes::patch(self, table, id, set, unset, if_version).await
+    }
+
+    /// Removes a document.
+    pub async fn delete(&mut self, table: &TableName, id: &Bson, if_version: Option<Sequence>) -> Result<()> {
+        writes::delete(self, table, id, if_version).await
+    }
+
+    /// Makes everything written durable, or nothing. [`WriteConflict`](crate::EngineError::WriteConflict)
+    /// means that another commit changed what was read; begin again. A transaction that wrote nothing
+    /// is at its snapshot's place and cannot conflict.
+    pub async fn commit(self) -> Result<CommitPosition> {
+        let Self { tenant, snapshot, staging, reads, _running, .. } = self;
+        tenant.check_open()?;
+        let (sequence, time_ms) = (snapshot.head().sequence, snapshot.head().time_ms);
+        // The snapshot may hold a connection; it is not kept through the wait.
+        drop(snapshot);
+        if staging.is_empty() {
+            return Ok(CommitPosition { sequence, time_ms });
+        }
+        let prepared: Prepared = staging.prepare(sequence, reads);
+        let Committed { sequence, time_ms } = tenant.committer.commit(prepared).await?;
+        tenant.after_commit();
+        Ok(CommitPosition { sequence, time_ms })
+    }
+
+    /// Removes an entry of an index that nobody keeps any more.
+    pub(crate) fn remove_index_entry(&mut self, key: Bytes, document_key: &[u8]) {
+        self.staging.remove_index_entry(key, document_key);
+    }
+
+    pub(crate) fn reader(&mut self) -> Reader<'_> {
+        Reader::new(&*self.snapshot, Some(&self.staging), Some(&mut self.reads))
+    }
+}

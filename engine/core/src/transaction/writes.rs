@@ -1,0 +1,291 @@
+//! Writes of a transaction: one document each, with the index entries that follow from it.
+//!
+//! Promises: a staged document is well-formed, keeps the schema, has its `_id` first, and its index
+//! entries are exactly those its table's definitions derive. Deliberately unknown: commits.
+
+use std::sync::Arc;
+
+use bson::raw::{CString, RawBsonRef};
+use bson::{Bson, RawBson, RawDocument, RawDocumentBuf};
+use bytes::Bytes;
+use nimbus_namespace::{Direction, KeyRange, Space};
+use nimbus_types::index::derive;
+use nimbus_types::{Sequence, TableName, document::check_document, key, order, time_ordered_id};
+
+use super::Transaction;
+use crate::catalog::{Index, IndexState, Table, check_fields};
+use crate::envelope::StoredDocument;
+use crate::error::{EngineError, Result, invalid};
+use crate::query::print_id;
+
+pub(super) async fn insert(txn: &mut Transaction, name: &TableName, fields: RawDocumentBuf) -> Result<Bson> {
+    let id =
+        match fields.get("_id").map_err(|error| invalid(format!("the document is malformed: {error}")))? {
+            Some(id) => RawBson::from(id),
+            None => RawBson::String(new_id(txn)),
+        };
+    let body = with_id_first(id.as_raw_bson_ref(), &fields)?;
+    let table = txn.look_up_or_make(name).await?;
+    check_body(name, &table, &body)?;
+    let encoded_id = encode_id(id.as_raw_bson_ref())?;
+    let document_key = key::document_key(table.id, &encoded_id);
+    if txn.reader().document(&document_key).await?.is_some() {
+        return Err(EngineError::DocumentExists { table: name.clone(), id: print_id(id.as_raw_bson_ref()) });
+    }
+    let place = Place { table, document_key, encoded_id };
+    put(txn, name, place, None, Some(body)).await?;
+    Bson::try_from(id).map_err(|error| invalid(format!("_id: {error}")))
+}
+
+pub(super) async fn replace(
+    txn: &mut Transaction,
+    name: &TableName,
+    id: &Bson,
+    fields: RawDocumentBuf,
+    if_version: Option<Sequence>,
+) -> Result<()> {
+    let (place, stored) = find_stored(txn, name, id, if_version).await?;
+    check_same_id(&stored, &fields)?;
+    let body = with_id_first(stored.id(), &fields)?;
+    check_body(name, &place.table, &body)?;
+    put(txn, name, place, Some(stored), Some(body)).await
+}
+
+pub(super) async fn patch(
+    txn: &mut Transaction,
+    name: &TableName,
+    id: &Bson,
+    set: &RawDocument,
+    unset: &[String],
+    if_version: Option<Sequence>,
+) -> Result<()> {
+    let (place, stored) = find_stored(txn, name, id, if_version).await?;
+    check_same_id(&stored, set)?;
+    let body = patched(stored.body(), set, unset)?;
+    check_body(name, &place.table, &body)?;
+    put(txn, name, place, Some(stored), Some(body)).await
+}
+
+pub(super) async fn delete(
+    txn: &mut Transaction,
+    name: &TableName,
+    id: &Bson,
+    if_version: Option<Sequence>,
+) -> Result<()> {
+    let (place, stored) = find_stored(txn, name, id, if_version).await?;
+    put(txn, name, place, Some(stored), None).await
+}
+
+/// Where a document lives.
+struct Place {
+    table: Arc<Table>,
+    document_key: Bytes,
+    encoded_id: Vec<u8>,
+}
+
+async fn find_stored(
+    txn: &mut Transaction,
+    name: &TableName,
+    id: &Bson,
+    if_version: Option<Sequence>,
+) -> Result<(Place, StoredDocument)> {
+    let id = RawBson::try_from(id.clone()).map_err(|error| invalid(format!("_id: {error}")))?;
+    let missing =
+        || EngineError::DocumentNotFound { table: name.clone(), id: print_id(id.as_raw_bson_ref()) };
+    let table = txn.look_up(name).ok_or_else(missing)?;
+    let encoded_id = encode_id(id.as_raw_bson_ref())?;
+    let document_key = key::document_key(table.id, &encoded_id);
+    let stored = txn.reader().document(&document_key).await?.ok_or_else(missing)?;
+    match if_version {
+        Some(expected) if expected != stored.version => {
+            Err(EngineError::VersionMismatch { expected, actual: stored.version })
+        }
+        _ => Ok((Place { table, document_key, encoded_id }, stored)),
+    }
+}
+
+async fn put(
+    txn: &mut Transaction,
+    name: &TableName,
+    place: Place,
+    stored: Option<StoredDocument>,
+    body: Option<RawDocumentBuf>,
+) -> Result<()> {
+    let before = stored.as_ref().map(StoredDocument::body);
+    keep_indexes(txn, name, &place, before, body.as_deref()).await?;
+    txn.staging.put_document(place.document_key, stored.as_ref(), body)
+}
+
+/// Stages what the change of one document does to its table's indexes.
+async fn keep_indexes(
+    txn: &mut Transaction,
+    name: &TableName,
+    place: &Place,
+    before: Option<&RawDocument>,
+    after: Option<&RawDocument>,
+) -> Result<()> {
+    let mut became_multikey = Vec::new();
+    for (position, index) in place.table.indexes.iter().enumerate() {
+        if index.state == IndexState::Dropping {
+            continue;
+        }
+        let (old, _) = keys_of(index, before)?;
+        let (new, multikey) = keys_of(index, after)?;
+        if multikey && !index.multikey {
+            became_multikey.push(position);
+        }
+        for fields in old.iter().filter(|fields| new.binary_search(fields).is_err()) {
+            let entry = key::index_key(index.definition.id, fields, &place.encoded_id);
+            // While an index is being built, an older document's entry may not be there yet.
+            if index.state == IndexState::Ready || txn.reader().get(Space::Index, &entry).await?.is_some() {
+                txn.staging.remove_index_entry(entry, &place.document_key);
+            }
+        }
+        for fields in new.iter().filter(|fields| old.binary_search(fields).is_err()) {
+            add_entry(txn, name, index, fields, place).await?;
+        }
+    }
+    mark_multikey(txn, place.table.id, &became_multikey).await
+}
+
+async fn add_entry(
+    txn: &mut Transaction,
+    name: &TableName,
+    index: &Index,
+    fields: &[u8],
+    place: &Place,
+) -> Result<()> {
+    let entry = key::index_key(index.definition.id, fields, &place.encoded_id);
+    if index.state == IndexState::Building && txn.reader().get(Space::Index, &entry).await?.is_some() {
+        return Ok(());
+    }
+    if index.definition.unique {
+        let mut range = KeyRange::prefix([&key::index_prefix(index.definition.id), fields].concat());
+        loop {
+            let page = txn.reader().scan(Space::Index, range, Direction::Forward, 2).await?;
+            if page.entries.iter().any(|entry| entry.value != place.document_key) {
+                let index = index.definition.name.clone();
+                return Err(EngineError::UniqueViolation { table: name.clone(), index });
+            }
+            match page.rest {
+                Some(rest) => range = rest,
+                None => break,
+            }
+        }
+    }
+    txn.staging.add_index_entry(entry, place.document_key.clone());
+    Ok(())
+}
+
+/// Adds the entries of a stored document to an index that is being built.
+pub(crate) async fn add_missing_entries(
+    txn: &mut Transaction,
+    name: &TableName,
+    table: &Arc<Table>,
+    index: &Index,
+    document_key: &Bytes,
+    document: &RawDocument,
+) -> Result<()> {
+    let Some((_, encoded_id)) = key::split_document_key(document_key) else {
+        return Err(crate::error::corrupt("a document's key is malformed"));
+    };
+    let place =
+        Place { table: table.clone(), document_key: document_key.clone(), encoded_id: encoded_id.to_vec() };
+    let (keys, multikey) = keys_of(index, Some(document))?;
+    for fields in &keys {
+        add_entry(txn, name, index, fields, &place).await?;
+    }
+    if multikey && !index.multikey {
+        let position = table.indexes.iter().position(|other| other.definition.id == index.definition.id);
+        mark_multikey(txn, table.id, &position.into_iter().collect::<Vec<_>>()).await?;
+    }
+    Ok(())
+}
+
+/// Tells the planner, once, that an index has seen an array.
+async fn mark_multikey(
+    txn: &mut Transaction,
+    table: nimbus_types::TableId,
+    positions: &[usize],
+) -> Result<()> {
+    if positions.is_empty() {
+        return Ok(());
+    }
+    let Some(current) = txn.catalog.table_by_id(table) else {
+        return Err(EngineError::Internal("a table vanished within its transaction".into()));
+    };
+    let mut entry = current.entry.clone();
+    for position in positions {
+        entry.indexes[*position].multikey = true;
+    }
+    txn.put_table(Table::new(table, entry)).await.map(drop)
+}
+
+fn keys_of(index: &Index, document: Option<&RawDocument>) -> Result<(Vec<Vec<u8>>, bool)> {
+    let Some(document) = document else { return Ok((Vec::new(), false)) };
+    let derived = derive(&index.definition, document)
+        .map_err(|error| invalid(format!("index {:?}: {error}", index.definition.name)))?;
+    Ok((derived.keys, derived.multikey))
+}
+
+fn check_body(name: &TableName, table: &Table, body: &RawDocument) -> Result<()> {
+    check_document(body).map_err(|error| invalid(error.to_string()))?;
+    check_fields(name, &table.entry.fields, body)
+}
+
+fn encode_id(id: RawBsonRef<'_>) -> Result<Vec<u8>> {
+    key::encode_id(id).map_err(|error| invalid(format!("_id: {error}")))
+}
+
+fn new_id(txn: &Transaction) -> String {
+    let mut random = [0; 10];
+    txn.tenant.randomness.fill(&mut random);
+    time_ordered_id(txn.tenant.clock.now_ms(), random)
+}
+
+fn check_same_id(stored: &StoredDocument, fields: &RawDocument) -> Result<()> {
+    match fields.get("_id").ok().flatten() {
+        Some(id) if order::compare(id, stored.id()).is_ne() => Err(invalid("_id cannot be changed")),
+        _ => Ok(()),
+    }
+}
+
+fn with_id_first(id: RawBsonRef<'_>, fields: &RawDocument) -> Result<RawDocumentBuf> {
+    let mut body = RawDocumentBuf::new();
+    body.append(bson::cstr!("_id"), id);
+    for element in fields {
+        let (name, value) =
+            element.map_err(|error| invalid(format!("the document is malformed: {error}")))?;
+        if name.as_str() != "_id" {
+            body.append(name, value);
+        }
+    }
+    Ok(body)
+}
+
+fn patched(stored: &RawDocument, set: &RawDocument, unset: &[String]) -> Result<RawDocumentBuf> {
+    if unset.iter().any(|name| name == "_id") {
+        return Err(invalid("_id cannot be removed"));
+    }
+    if let Some(name) = unset.iter().find(|name| set.get(name.as_str()).is_ok_and(|value| value.is_some())) {
+        return Err(invalid(format!("field {name:?} is both set and removed")));
+    }
+    let malformed = |error: bson::error::Error| invalid(format!("the document is malformed: {error}"));
+    let mut body = RawDocumentBuf::new();
+    for element in stored {
+        let (name, value) = element.map_err(malformed)?;
+        if name.as_str() == "_id" {
+            body.append(name, value);
+        } else if !unset.iter().any(|removed| removed == name.as_str()) {
+            body.append(name, set.get(name.as_str()).map_err(malformed)?.unwrap_or(value));
+        }
+    }
+    for element in set {
+        let (name, value) = element.map_err(malformed)?;
+        if name.as_str() != "_id" && stored.get(name.as_str()).map_err(malformed)?.is_none() {
+            let name: CString = name.into();
+            body.append(name, value);
+        }
+    }
+    Ok(body)
+}

@@ -1,0 +1,414 @@
+//! Verification: do the views of a tenant's log agree?
+//!
+//! From one snapshot it recomputes every digest, checks every stored value, derives index entries
+//! from documents and compares them with those stored, and checks that the retained log's sequences
+//! and digests chain up to the head; then it asks the storage for its own check. Promises: reads
+//! only; memory is bounded by pages; each mismatch names its key or sequence.
+
+use bson::RawDocument;
+use bytes::Bytes;
+use nimbus_namespace::{Direction, Head, KeyRange, Snapshot, Space, StateDigest, StorageError};
+use nimbus_types::index::derive;
+use nimbus_types::{Sequence, TableId, key};
+use serde::Serialize;
+
+use crate::catalog::{Catalog, Index, IndexState, Table, table_of_key};
+use crate::envelope::{StoredDocument, open_meta};
+use crate::error::Result;
+use crate::query::print_id;
+use crate::tenant::Tenant;
+use crate::transaction::Reader;
+
+const PAGE: usize = 512;
+/// Mismatches listed; further ones are counted.
+const LISTED: usize = 100;
+
+/// What kind of thing disagrees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MismatchKind {
+    /// A stored document's checksum, form or table.
+    Document,
+    /// A document lacks an entry its index should hold.
+    IndexEntryMissing,
+    /// An index holds an entry that follows from no document.
+    IndexEntryOrphan,
+    /// A stored catalog or other meta value.
+    Meta,
+    /// The sum over a space or index is not what the head says.
+    Digest,
+    /// The log's sequences or digests do not chain.
+    Log,
+    /// The storage's own check.
+    Storage,
+}
+
+/// One disagreement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mismatch {
+    /// What kind of thing.
+    pub kind: MismatchKind,
+    /// Which table, where one is concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// Which index, where one is concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<String>,
+    /// Which document (its `_id` as relaxed Extended JSON) or raw key (hexadecimal).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Which commit, where one is concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// What is wrong, for a person.
+    pub message: String,
+}
+
+impl Mismatch {
+    fn new(kind: MismatchKind, message: impl Into<String>) -> Self {
+        Self { kind, table: None, index: None, key: None, sequence: None, message: message.into() }
+    }
+}
+
+/// A digest as the head stores it beside what the live entries sum up to, both hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DigestReport {
+    /// `documents`, `meta` or `index <number>`.
+    pub of: String,
+    /// What the head stores.
+    pub stored: String,
+    /// What the entries sum up to.
+    pub computed: String,
+}
+
+/// The outcome of a verification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConsistencyReport {
+    /// Whether nothing disagrees.
+    pub ok: bool,
+    /// The tenant.
+    pub tenant: String,
+    /// Sequence of the state that was verified.
+    pub sequence: u64,
+    /// Sequence of the oldest log record kept.
+    pub log_start: u64,
+    /// Digests, stored and recomputed.
+    pub digests: Vec<DigestReport>,
+    /// How many live documents, index entries, meta entries and log records were looked at.
+    pub counts: Counts,
+    /// How many disagreements there are.
+    pub mismatch_count: u64,
+    /// The first of them.
+    pub mismatches: Vec<Mismatch>,
+}
+
+/// How much was looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Live documents.
+    pub documents: u64,
+    /// Live index entries.
+    pub index_entries: u64,
+    /// Live meta entries.
+    pub meta: u64,
+    /// Retained log records.
+    pub log_records: u64,
+}
+
+impl Tenant {
+    /// Verifies the tenant as it stands now. Errors are failures to look, not what was found.
+    pub async fn verify(&self) -> Result<ConsistencyReport> {
+        let snapshot = self.snapshot().await?;
+        let mut run = Run::default();
+        let catalog = match Catalog::load(&*snapshot).await {
+            Ok(catalog) => catalog,
+            Err(error) => {
+                run.found(Mismatch::new(MismatchKind::Meta, format!("the catalog cannot be read: {error}")));
+                Catalog::default()
+            }
+        };
+        run.documents(&*snapshot, &catalog).await?;
+        run.index_entries(&*snapshot, &catalog).await?;
+        run.meta(&*snapshot).await?;
+        let digests = run.digests(snapshot.head());
+        let head = snapshot.head().clone();
+        drop(snapshot);
+        run.log(self, &head).await?;
+        for fault in self.core().namespace.check().await?.faults {
+            run.found(Mismatch {
+                key: Some(fault.location),
+                ..Mismatch::new(MismatchKind::Storage, fault.message)
+            });
+        }
+        Ok(ConsistencyReport {
+            ok: run.mismatch_count == 0,
+            tenant: self.id().to_string(),
+            sequence: head.sequence.0,
+            log_start: head.log_start.0,
+            digests,
+            counts: run.counts,
+            mismatch_count: run.mismatch_count,
+            mismatches: run.mismatches,
+        })
+    }
+}
+
+#[derive(Default)]
+struct Run {
+    computed: StateDigest,
+    counts: Counts,
+    mismatches: Vec<Mismatch>,
+    mismatch_count: u64,
+}
+
+impl Run {
+    fn found(&mut self, mismatch: Mismatch) {
+        self.mismatch_count += 1;
+        if self.mismatches.len() < LISTED {
+            self.mismatches.push(mismatch);
+        }
+    }
+
+    async fn documents(&mut self, snapshot: &dyn Snapshot, catalog: &Catalog) -> Result<()> {
+        let mut rest = Some(KeyRange::all());
+        while let Some(range) = rest {
+            let page =
+                Reader::of_snapshot(snapshot).scan(Space::Documents, range, Direction::Forward, PAGE).await?;
+            for entry in page.entries {
+                self.computed.add(Space::Documents, &entry.key, &entry.value);
+                self.counts.documents += 1;
+                self.document(snapshot, catalog, &entry.key, entry.value).await?;
+            }
+            rest = page.rest;
+        }
+        Ok(())
+    }
+
+    async fn document(
+        &mut self,
+        snapshot: &dyn Snapshot,
+        catalog: &Catalog,
+        key: &Bytes,
+        value: Bytes,
+    ) -> Result<()> {
+        let broken = |message: String, table: Option<&Table>| Mismatch {
+            table: table.map(|table| table.entry.name.clone()),
+            key: Some(print_document_key(key)),
+            ..Mismatch::new(MismatchKind::Document, message)
+        };
+        let Some((table, encoded_id)) = key::split_document_key(key) else {
+            self.found(broken("the key is malformed".into(), None));
+            return Ok(());
+        };
+        let Some(table) = catalog.table_by_id(table) else {
+            self.found(broken("the document belongs to no table".into(), None));
+            return Ok(());
+        };
+        let document = match StoredDocument::open(value) {
+            Ok(document) => document,
+            Err(error) => {
+                self.found(broken(error.to_string(), Some(table)));
+                return Ok(());
+            }
+        };
+        if key::encode_id(document.id()).ok().as_deref() != Some(encoded_id) {
+            self.found(broken("the document stands under another document's key".into(), Some(table)));
+        }
+        let ready = table.indexes.iter().filter(|index| index.state == IndexState::Ready);
+        for index in ready {
+            for fields in derived(index, document.body()) {
+                let entry = key::index_key(index.definition.id, &fields, encoded_id);
+                if snapshot.get(Space::Index, &entry).await?.as_ref() != Some(key) {
+                    self.found(Mismatch {
+                        table: Some(table.entry.name.clone()),
+                        index: Some(index.definition.name.clone()),
+                        key: Some(print_id(document.id())),
+                        ..Mismatch::new(
+                            MismatchKind::IndexEntryMissing,
+                            "the document's index entry is missing",
+                        )
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn index_entries(&mut self, snapshot: &dyn Snapshot, catalog: &Catalog) -> Result<()> {
+        let mut rest = Some(KeyRange::all());
+        while let Some(range) = rest {
+            let page =
+                Reader::of_snapshot(snapshot).scan(Space::Index, range, Direction::Forward, PAGE).await?;
+            for entry in page.entries {
+                self.computed.add(Space::Index, &entry.key, &entry.value);
+                self.counts.index_entries += 1;
+                if let Some(mismatch) = orphan(snapshot, catalog, &entry.key, &entry.value).await? {
+                    self.found(mismatch);
+                }
+            }
+            rest = page.rest;
+        }
+        Ok(())
+    }
+
+    async fn meta(&mut self, snapshot: &dyn Snapshot) -> Result<()> {
+        let mut rest = Some(KeyRange::all());
+        while let Some(range) = rest {
+            let page =
+                Reader::of_snapshot(snapshot).scan(Space::Meta, range, Direction::Forward, PAGE).await?;
+            for entry in page.entries {
+                self.computed.add(Space::Meta, &entry.key, &entry.value);
+                self.counts.meta += 1;
+                if let Err(error) = open_meta(&entry.value) {
+                    let key = table_of_key(&entry.key)
+                        .map_or_else(|| hex(&entry.key), |TableId(id)| format!("table {id}"));
+                    self.found(Mismatch {
+                        key: Some(key),
+                        ..Mismatch::new(MismatchKind::Meta, error.to_string())
+                    });
+                }
+            }
+            rest = page.rest;
+        }
+        Ok(())
+    }
+
+    fn digests(&mut self, head: &Head) -> Vec<DigestReport> {
+        let (stored, computed) = (&head.digest, &self.computed);
+        let mut pairs = vec![
+            ("documents".to_owned(), stored.documents, computed.documents),
+            ("meta".to_owned(), stored.meta, computed.meta),
+        ];
+        let indexes: std::collections::BTreeSet<_> =
+            stored.indexes.keys().chain(computed.indexes.keys()).collect();
+        for index in indexes {
+            let sum = |digest: &StateDigest| digest.indexes.get(index).copied().unwrap_or_default();
+            pairs.push((format!("index {}", index.0), sum(stored), sum(computed)));
+        }
+        for (of, stored, computed) in &pairs {
+            if stored != computed {
+                let message = format!("the digest of {of} is not what the log's head says");
+                self.found(Mismatch {
+                    key: Some(of.clone()),
+                    ..Mismatch::new(MismatchKind::Digest, message)
+                });
+            }
+        }
+        pairs
+            .into_iter()
+            .map(|(of, stored, computed)| DigestReport {
+                of,
+                stored: format!("{stored:032x}"),
+                computed: format!("{computed:032x}"),
+            })
+            .collect()
+    }
+
+    async fn log(&mut self, tenant: &Tenant, head: &Head) -> Result<()> {
+        let mut expected = head.log_start;
+        let mut digest: Option<StateDigest> = (head.log_start == Sequence(1)).then(StateDigest::default);
+        while expected <= head.sequence {
+            let after = Sequence(expected.0 - 1);
+            let records = match tenant.core().namespace.read_log(after, PAGE).await {
+                Ok(records) => records,
+                // Trimmed since the snapshot was taken: what is left begins later.
+                Err(StorageError::Trimmed { log_start }) if log_start > expected => {
+                    (expected, digest) = (log_start, None);
+                    continue;
+                }
+                Err(StorageError::Corruption(message)) => {
+                    self.log_mismatch(expected, message);
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if records.is_empty() {
+                self.log_mismatch(expected, format!("the log ends before its head, {}", head.sequence));
+                return Ok(());
+            }
+            for record in records {
+                if record.sequence > head.sequence {
+                    return Ok(());
+                }
+                self.counts.log_records += 1;
+                if record.sequence != expected {
+                    self.log_mismatch(
+                        expected,
+                        format!("the record is missing; the next is {}", record.sequence),
+                    );
+                    digest = None;
+                }
+                if digest.as_ref().is_some_and(|digest| *digest != record.previous_digest) {
+                    self.log_mismatch(
+                        record.sequence,
+                        "the digest does not follow from the record before".into(),
+                    );
+                }
+                expected = record.sequence.next();
+                digest = Some(record.digest);
+            }
+        }
+        if digest.is_some_and(|digest| digest != head.digest) {
+            self.log_mismatch(head.sequence, "the head's digest is not that of the last record".into());
+        }
+        Ok(())
+    }
+
+    fn log_mismatch(&mut self, sequence: Sequence, message: String) {
+        self.found(Mismatch { sequence: Some(sequence.0), ..Mismatch::new(MismatchKind::Log, message) });
+    }
+}
+
+async fn orphan(
+    snapshot: &dyn Snapshot,
+    catalog: &Catalog,
+    key: &Bytes,
+    value: &Bytes,
+) -> Result<Option<Mismatch>> {
+    let found = |table: Option<&Table>, index: Option<&Index>, message: &str| Mismatch {
+        table: table.map(|table| table.entry.name.clone()),
+        index: index.map(|index| index.definition.name.clone()),
+        key: Some(format!("{} -> {}", hex(key), print_document_key(value))),
+        ..Mismatch::new(MismatchKind::IndexEntryOrphan, message)
+    };
+    let owner = catalog.tables().find_map(|table| {
+        let owns = |index: &&Index| key.starts_with(&key::index_prefix(index.definition.id));
+        table.indexes.iter().find(owns).map(|index| (table, index))
+    });
+    let Some((table, index)) = owner else {
+        return Ok(Some(found(None, None, "the entry belongs to no index")));
+    };
+    if index.state == IndexState::Dropping {
+        return Ok(None);
+    }
+    let stored = snapshot.get(Space::Documents, value).await?;
+    let (Some(stored), Some((_, encoded_id))) = (stored, key::split_document_key(value)) else {
+        return Ok(Some(found(Some(table), Some(index), "the entry leads to no document")));
+    };
+    // A damaged document is reported as such, not once more for each of its entries.
+    let Ok(document) = StoredDocument::open(stored) else { return Ok(None) };
+    let follows = derived(index, document.body())
+        .iter()
+        .any(|fields| key::index_key(index.definition.id, fields, encoded_id) == *key);
+    Ok((!follows).then(|| found(Some(table), Some(index), "the entry does not follow from its document")))
+}
+
+fn derived(index: &Index, document: &RawDocument) -> Vec<Vec<u8>> {
+    derive(&index.definition, document).map(|derived| derived.keys).unwrap_or_default()
+}
+
+fn print_document_key(key: &[u8]) -> String {
+    let id = key::split_document_key(key).and_then(|(_, encoded)| key::decode_value(encoded));
+    match id {
+        Some((id, _)) => id.into_relaxed_extjson().to_string(),
+        None => hex(key),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
