@@ -64,6 +64,15 @@ mod tests {
     }
 
     #[test]
+    fn keys_through_one_array_are_taken_from_one_element() {
+        let documents = [
+            doc! { "n": 1, "a": [{ "b": 1, "c": 9 }, { "b": 2, "c": 0 }] },
+            doc! { "n": 2, "a": [{ "b": 1, "c": 5 }] },
+        ];
+        assert_eq!(sorted(&[("a.b", false), ("a.c", false)], &documents), [2, 1]);
+    }
+
+    #[test]
     fn parallel_arrays_still_sort() {
         let documents =
             [doc! { "n": 1, "a": [2, 1], "b": [9, 3] }, doc! { "n": 2, "a": [1, 5], "b": [2, 8] }];

@@ -198,6 +198,15 @@ fn clauses_bound_what_they_can() {
     }
 }
 
+#[test]
+fn bounds_under_an_array_position_are_not_exact() {
+    let filter = Filter::Field { path: "a.0".into(), predicate: Predicate::Eq(5.into()) };
+    let document = RawDocumentBuf::try_from(&doc! { "a": [[5]] }).unwrap();
+    let bounds = &clause_bounds(&filter, "a.0")[0];
+    assert!(any_within(&derive(&index("a.0", false, false), &document).unwrap().keys, &bounds.intervals));
+    assert!(!filter.matches(&document) && !bounds.exact);
+}
+
 /// Bounds that let in too much would pass the properties; these are as tight as they can be.
 #[test]
 fn bounds_are_tight() {

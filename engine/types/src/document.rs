@@ -119,12 +119,14 @@ mod tests {
 
     #[test]
     fn strings_must_be_utf8_at_any_depth() {
-        let raw = RawDocumentBuf::try_from(&doc! { "a": [{ "b": "xyz" }] }).unwrap();
-        let mut bytes = raw.into_bytes();
-        let at = bytes.windows(3).position(|window| window == b"xyz").unwrap();
-        bytes[at] = 0xFF;
-        let error = check_document(RawDocument::from_bytes(&bytes).unwrap()).unwrap_err();
-        assert!(matches!(error, DocumentError::Malformed { .. }), "{error}");
+        let code = bson::JavaScriptCodeWithScope { code: "x".into(), scope: doc! { "b": "xyz" } };
+        for document in [doc! { "a": [{ "b": "xyz" }] }, doc! { "a": code }] {
+            let mut bytes = RawDocumentBuf::try_from(&document).unwrap().into_bytes();
+            let at = bytes.windows(3).position(|window| window == b"xyz").unwrap();
+            bytes[at] = 0xFF;
+            let error = check_document(RawDocument::from_bytes(&bytes).unwrap()).unwrap_err();
+            assert!(matches!(error, DocumentError::Malformed { .. }), "{error}");
+        }
     }
 
     proptest! {

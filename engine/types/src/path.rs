@@ -344,8 +344,20 @@ mod tests {
 
     #[test]
     fn hostile_nesting_does_not_overflow_the_stack() {
-        let path = vec!["0"; 200_000].join(".");
-        let raw = RawDocumentBuf::try_from(&doc! { "0": [[[[]]]] }).unwrap();
-        assert_eq!(walk(&raw, &path, |_, _| ControlFlow::Continue(())), ControlFlow::Continue(()));
+        // Arrays, each the only element of the one around it: openings outermost first, then the ends.
+        const LEVELS: i32 = 100_000;
+        let openings = (1..=LEVELS).rev().flat_map(|level| {
+            let [a, b, c, d] = (5 + 8 * level).to_le_bytes();
+            [a, b, c, d, 0x04, b'0', 0]
+        });
+        let bytes: Vec<u8> = openings.chain([5, 0, 0, 0, 0]).chain((0..LEVELS).map(|_| 0)).collect();
+        let document = RawDocument::from_bytes(&bytes).unwrap();
+        let path = vec!["0"; LEVELS as usize].join(".");
+        let mut seen = Vec::new();
+        let _ = walk(document, &path, |reached, _| {
+            seen.push(format!("{reached:?}"));
+            ControlFlow::Continue(())
+        });
+        assert_eq!(seen, ["Missing"]);
     }
 }

@@ -72,7 +72,7 @@ impl<'a, F: FnMut(Vec<u8>) -> Result<(), IndexError>> Join<'a, F> {
         for (field, group) in self.fields.iter().zip(groups) {
             let array = next(group, depth).map(|step| step.array);
             let alike = group.iter().all(|value| value.trail.get(depth).map(|step| step.array) == array);
-            if !alike || (array.is_none() && group.len() > 1) {
+            if !alike {
                 return Err(IndexError::AmbiguousPath { path: field.path.clone() });
             }
             match (first, array) {

@@ -79,6 +79,9 @@ fn fields_through_one_array_are_joined_by_element() {
     let document = doc! { "a": [{ "b": "1", "c": "2" }, { "b": ["3", "5"], "c": "4" }], "d": "x" };
     let want = vec![bson!(["1", "x", "2"]), bson!(["3", "x", "4"]), bson!(["5", "x", "4"])];
     assert_eq!(entries(&["a.b", "d", "a.c"], &document), Ok(want));
+    // An element without a value for one of the fields counts with null.
+    let uneven = doc! { "a": [{ "7": "x", "b": "1" }, { "b": "2" }] };
+    assert_eq!(entries(&["a.7", "a.b"], &uneven), Ok(vec![bson!([null, "2"]), bson!(["x", "1"])]));
     // As MongoDB derives them.
     assert_eq!(entries(&["a", "a.b"], &doc! { "a": [] }), Ok(vec![bson!([Bson::Undefined, null])]));
 }
