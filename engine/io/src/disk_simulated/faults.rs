@@ -28,7 +28,7 @@ pub enum Fault {
     /// Power fails during the call: any of its sectors are durable; a file that was being made may be
     /// shorter; any other change of names is not done.
     CrashDuring,
-    /// Power fails after the call has returned `Ok`.
+    /// Power fails as the call returns; it has done all of its work and says so.
     CrashAfter,
     /// A write stores one bit wrongly and answers `Ok`. Other operations do nothing unusual.
     FlippedBit,
