@@ -1,8 +1,9 @@
 //! The conformance suite: what every provider must do, as cases that run against any of them.
 //!
-//! A provider's tests implement [`Fixture`] and name it in [`conformance_suite!`](crate::conformance_suite), which makes one
-//! test of each case. A case reports a failure by panicking, as tests do; the panics and `expect`s in
-//! these modules are that report. Deliberately unknown: which provider it is, and the async runtime.
+//! A provider's tests implement [`Fixture`] and hand it to
+//! [`conformance_suite!`](crate::conformance_suite), which makes one test of each case. A case
+//! reports a failure by panicking, as tests do; the panics and `expect`s in these modules are that
+//! report. Deliberately unknown: which provider it is, and the async runtime.
 
 pub mod builder;
 pub mod commits;
