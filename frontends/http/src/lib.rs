@@ -6,9 +6,31 @@
 //! but `GET /health` is revealed. Deliberately unknown: other protocols, storage providers, where
 //! tokens and audit logs are kept (see [`Gatekeeper`]).
 
+mod auth;
+mod body;
+mod decode;
+mod document;
+mod error;
+mod etag;
+mod extended_json;
+mod failures;
+mod filters;
 mod gatekeeper;
+mod guard;
+mod json;
+mod linger;
+mod metrics;
+mod openapi;
 mod options;
+mod origin;
+mod parameters;
+mod path;
+mod reply;
+mod request_id;
+mod routes;
+mod schemas;
 mod server;
+mod state;
 
 pub use gatekeeper::{Decision, Gatekeeper};
 pub use options::HttpOptions;
