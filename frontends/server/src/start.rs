@@ -1,0 +1,105 @@
+//! `nimbus start`: composes provider, engine and doors, and sees them through to the end.
+//!
+//! Promises: nothing listens before the token, the audit log, the bind rule and the data directory's
+//! lock are in order; the two lines on stdout appear when requests are answered; at the end accepted
+//! requests finish first, then tenants close, then the audit log is written out. Deliberately unknown:
+//! what requests do.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use nimbus_engine::{Engine, EngineOptions};
+use nimbus_http::HttpOptions;
+use nimbus_io::{Clock, SystemClock, SystemRandomness};
+
+use crate::audit::AuditLog;
+use crate::cli::StartArguments;
+use crate::config::{self, Settings, Values};
+use crate::environment::Environment;
+use crate::exit::{CannotRun, Exit};
+use crate::gatekeeper::LocalGatekeeper;
+use crate::token::{TokenStore, TokenWatch};
+use crate::{listen, logging, providers, signals};
+
+/// Serves until a signal asks for the end.
+pub(crate) fn start(
+    arguments: &StartArguments,
+    flags: &Values,
+    environment: &Environment,
+) -> Result<Exit, CannotRun> {
+    let loaded = config::load(flags, arguments.config.as_deref(), environment)?;
+    logging::set_up(environment);
+    for warning in loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Runtime::new().map_err(CannotRun::Process)?;
+    runtime.block_on(serve(&loaded.settings, environment))
+}
+
+async fn serve(settings: &Settings, environment: &Environment) -> Result<Exit, CannotRun> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let store = TokenStore::new(environment.token_path()?);
+    let token = store.load_or_create(clock.as_ref(), &SystemRandomness)?;
+    let addresses = listen::resolve(&settings.host, settings.port)?;
+    listen::permit(&settings.host, &addresses, settings.allow_network, token.rotated_ms(), clock.now_ms())?;
+    let audit = Arc::new(open_audit_log(environment, &clock)?);
+    let provider = providers::open(settings)?;
+    let listener = listen::bind(&addresses).await?;
+    let shutdown_requested = signals::shutdown_requested().map_err(CannotRun::Process)?;
+    let address = listener.local_addr().map_err(CannotRun::Process)?;
+
+    let engine = Engine::new(provider, engine_options(settings, &clock));
+    announce(address, engine.provider_name(), &settings.data_dir, store.path());
+    let token = TokenWatch::new(store, token, Arc::clone(&clock));
+    let gatekeeper = LocalGatekeeper { token, audit: Arc::clone(&audit) };
+    let options = http_options(settings, gatekeeper, clock);
+    let served = nimbus_http::serve(listener, engine.clone(), options, shutdown_requested).await;
+
+    engine.close().await;
+    audit.close();
+    match served {
+        Ok(()) => Ok(Exit::Clean),
+        Err(error) => {
+            tracing::error!("serving failed: {error}");
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+fn open_audit_log(environment: &Environment, clock: &Arc<dyn Clock>) -> Result<AuditLog, CannotRun> {
+    let path = environment.audit_path()?;
+    AuditLog::open(&path, Arc::clone(clock)).map_err(|error| CannotRun::Audit { path, error })
+}
+
+fn engine_options(settings: &Settings, clock: &Arc<dyn Clock>) -> EngineOptions {
+    EngineOptions {
+        clock: Arc::clone(clock),
+        randomness: Arc::new(SystemRandomness),
+        idle_close_ms: settings.idle_close_secs * 1000,
+        log_retain_commits: settings.log_retain_commits,
+    }
+}
+
+fn http_options(settings: &Settings, gatekeeper: LocalGatekeeper, clock: Arc<dyn Clock>) -> HttpOptions {
+    HttpOptions {
+        allowed_origins: settings.cors_allow_origin.clone(),
+        body_limit_bytes: settings.body_limit_bytes,
+        request_timeout_ms: settings.request_timeout_secs * 1000,
+        shutdown_grace_ms: settings.shutdown_grace_secs * 1000,
+        max_connections: settings.max_connections,
+        ..HttpOptions::new(Arc::new(gatekeeper), clock, Arc::new(SystemRandomness))
+    }
+}
+
+/// Says where the server is and how to get in. A closed stdout is no reason not to serve.
+fn announce(address: SocketAddr, provider: &str, data_dir: &Path, token_path: &Path) {
+    let (data_dir, token_path) = (data_dir.display(), token_path.display());
+    let text = format!(
+        "nimbus listening on http://{address} (provider {provider}, data {data_dir})\n\
+         admin token in {token_path} (print it with: nimbus auth token)\n"
+    );
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
