@@ -8,11 +8,12 @@
 #   NIMBUS_PYTHON_ENV    where schemathesis is installed (default: .venv beside this file, kept)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+root=$PWD
 
 start=${NIMBUS_START:-cargo run --release -- start}
 examples=${NIMBUS_MAX_EXAMPLES:-40}
 seed=${NIMBUS_TEST_SEED:-$((RANDOM * 32768 + RANDOM))}
-python_env=${NIMBUS_PYTHON_ENV:-tests/openapi/.venv}
+python_env=${NIMBUS_PYTHON_ENV:-$root/tests/openapi/.venv}
 scratch=$(mktemp -d)
 server=
 cleanup() {
@@ -58,7 +59,9 @@ curl -fsS "${auth[@]}" -H 'Content-Type: application/json' -d '{"id":"demo"}' "$
 
 echo "schemathesis against $url/openapi.json, seed $seed, $examples examples"
 status=0
-"$python_env/bin/schemathesis" --config-file tests/openapi/schemathesis.toml run "$url/openapi.json" \
+# From the scratch folder, because schemathesis keeps notes where it is called.
+cd "$scratch"
+"$python_env/bin/schemathesis" --config-file "$root/tests/openapi/schemathesis.toml" run "$url/openapi.json" \
   "${auth[@]}" --max-examples "$examples" --seed "$seed" --request-timeout 60 \
   --generation-database none --no-color </dev/null || status=$?
 if ! kill -0 "$server" 2>/dev/null; then

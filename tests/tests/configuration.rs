@@ -51,7 +51,11 @@ fn a_start_stops_at_what_it_does_not_understand_and_names_it() {
         ("a key of another section", r#"{"network": {"data_dir": "x"}}"#, "data_dir"),
         ("a value of the wrong type", r#"{"network": {"port": "many"}}"#, "port"),
         ("a port out of range", r#"{"network": {"port": 70000}}"#, "port"),
-        ("an unknown provider", r#"{"persistence": {"tenant_provider": "paper"}}"#, "paper"),
+        (
+            "an unknown provider",
+            r#"{"persistence": {"tenant_provider": "paper"}}"#,
+            "persistence.tenant_provider",
+        ),
         ("a file that is not JSON", "data_dir = 1", "nimbus.json"),
         ("a file that is not an object", "[]", "nimbus.json"),
     ];

@@ -46,6 +46,7 @@ pub(crate) fn rows(token: &str) -> Vec<Bytes> {
         get("a header of 2 MB", &format!("x-a: {}\r\n", "x".repeat(2_000_000))),
         post("a length that is no number", "content-length: many\r\n", r#"{"id":"fresh"}"#),
         post("a length below zero", "content-length: -1\r\n", r#"{"id":"fresh"}"#),
+        post("a length of 64 bits", "content-length: 18446744073709551615\r\n", r#"{"id":"fresh"}"#),
         post("two lengths that differ", "content-length: 14\r\ncontent-length: 5\r\n", r#"{"id":"fresh"}"#),
         post("a length longer than the body", "content-length: 100\r\n", r#"{"id":"fresh"}"#),
         post("an encoding nobody knows", "transfer-encoding: rot13\r\n", r#"{"id":"fresh"}"#),
