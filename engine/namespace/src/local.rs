@@ -81,7 +81,7 @@ impl LocalRoot {
     }
 
     /// Makes the tenant's store. `make` gets a temporary path, writes all of the store there and
-    /// leaves it closed; only then does it get its name. `AlreadyExists` when there is one.
+    /// leaves it closed; only then does it get its name, readable by its owner alone. `AlreadyExists` when there is one.
     pub fn create(&self, tenant: &TenantId, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let path = self.path(tenant);
         if exists(&path)? {
@@ -90,7 +90,10 @@ impl LocalRoot {
         self.finish_interrupted(tenant)?;
         self.refuse_orphans(&path)?;
         let creating = with_suffix(&path, CREATING);
-        let finished = make(&creating).and_then(|()| sync(&creating)).and_then(|()| rename(&creating, &path));
+        let finished = make(&creating)
+            .and_then(|()| restrict(&creating))
+            .and_then(|()| sync(&creating))
+            .and_then(|()| rename(&creating, &path));
         match finished {
             Ok(()) => self.sync_directory(),
             Err(error) => {
@@ -225,6 +228,21 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 
 fn sync(path: &Path) -> Result<()> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| failed("sync", path, &error))
+}
+
+/// Leaves a store to its owner alone, whatever the directory around it allows.
+#[cfg(unix)]
+fn restrict(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = if path.is_dir() { 0o700 } else { 0o600 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .map_err(|error| failed("restrict", path, &error))
+}
+
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps, reason = "the same signature everywhere")]
+fn restrict(_path: &Path) -> Result<()> {
+    Ok(())
 }
 
 /// Removes a file, or a folder with all in it, if it is there.

@@ -1,7 +1,8 @@
 //! An open namespace file: the writer, the readers, and the head they share.
 //!
 //! Promises: connections are closed with the last handle or snapshot, the writer's last, so that
-//! SQLite copies the WAL back and removes it. Deliberately unknown: async, other tenants.
+//! SQLite copies the WAL back and removes it (which syncs, on the thread that drops it). Deliberately
+//! unknown: async, other tenants.
 
 use std::fs;
 use std::path::{Path, PathBuf};

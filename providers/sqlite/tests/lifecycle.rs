@@ -214,6 +214,27 @@ async fn who_comes_when_all_connections_are_out_waits_its_turn() {
     assert!((1.0..=8.0).contains(&readers), "{readers} connections are kept");
 }
 
+#[tokio::test]
+async fn a_wal_that_a_long_snapshot_made_grow_is_cut_back() {
+    const LIMIT_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
+    let folder = tempfile::tempdir().unwrap();
+    let provider = SqliteProvider::open(folder.path()).unwrap();
+    let namespace = create_and_open(&provider, "a").await;
+    let wal_bytes = || namespace.counters().iter().find(|figure| figure.name == "wal_bytes").unwrap().value;
+    let mut builder = CommitBuilder::new();
+    let large = "x".repeat(2 << 20);
+    let snapshot = namespace.snapshot().await.unwrap();
+    while wal_bytes() <= LIMIT_BYTES {
+        commit_one(&*namespace, &mut builder, &large).await;
+    }
+    drop(snapshot);
+    // The first copies the WAL back as far as the head, the second begins it anew.
+    for _ in 0..2 {
+        commit_one(&*namespace, &mut builder, "small").await;
+    }
+    assert!(wal_bytes() <= LIMIT_BYTES, "{}", wal_bytes());
+}
+
 #[test]
 fn without_a_runtime_everything_answers_at_once() {
     fn at_once<T>(answer: nimbus_namespace::Answer<'_, T>) -> T {

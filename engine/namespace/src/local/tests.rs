@@ -34,12 +34,18 @@ fn a_second_root_on_the_directory_is_busy_until_the_first_is_gone() {
 
 #[cfg(unix)]
 #[test]
-fn a_new_directory_is_for_its_owner_alone() {
+fn a_new_directory_and_a_new_store_are_for_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("data");
-    open(&directory);
-    assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+    let root = open(&directory);
+    assert_eq!(mode(&directory), 0o700);
+    root.create(&tenant("file"), write).unwrap();
+    assert_eq!(mode(&root.path(&tenant("file"))), 0o600);
+    root.create(&tenant("folder"), |path| fs::create_dir(path).map_err(|error| failed("make", path, &error)))
+        .unwrap();
+    assert_eq!(mode(&root.path(&tenant("folder"))), 0o700);
 }
 
 #[test]
