@@ -54,8 +54,15 @@ if [ -z "$url" ]; then
 fi
 token=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["token"])' "$XDG_DATA_HOME/nimbus/auth/token")
 auth=(-H "Authorization: Bearer $token")
-# Something to find, so that operations on a tenant have a tenant.
-curl -fsS "${auth[@]}" -H 'Content-Type: application/json' -d '{"id":"demo"}' "$url/api/tenants" >/dev/null
+post() {
+  curl -fsS "${auth[@]}" -H 'Content-Type: application/json' -d "$2" "$url$1" >/dev/null
+}
+# Something to find and something to delete; schemathesis.toml names them.
+post /api/tenants '{"id":"demo"}'
+post /api/tenants '{"id":"spare"}'
+for number in 1 2 3 4 5 6 7 8 9; do
+  post /api/tenants/demo/documents '{"table":"notes","fields":{"_id":"d'$number'","text":"a note"}}'
+done
 
 echo "schemathesis against $url/openapi.json, seed $seed, $examples examples"
 status=0

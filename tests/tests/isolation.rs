@@ -17,26 +17,38 @@ const TABLES: [&str; 2] = ["notes", "users"];
 const IDS: [&str; 5] = ["1", "2", "3", "first", "last"];
 const THREADS: u64 = 4;
 const STEPS_PER_THREAD: u64 = 250;
-/// What every canary begins with; it stands nowhere else.
+/// What every canary in a document begins with; it stands nowhere else.
 const MARK: &str = "canary0x";
+/// What every canary in the name of an index begins with. Operators see such names in the log.
+const NAME_MARK: &str = "named0x";
 
-/// One tenant, its canary, and the client that addresses it.
+/// One tenant, its canaries, and the client that addresses it.
 struct Party<'a> {
     tenant: &'static str,
+    /// Stands in documents.
     canary: String,
+    /// Stands in the name of an index.
+    index: String,
     client: &'a Client,
 }
 
-impl Party<'_> {
+impl<'a> Party<'a> {
+    fn new(tenant: &'static str, number: u64, client: &'a Client) -> Self {
+        let (canary, index) = (format!("{MARK}{number:016x}"), format!("{NAME_MARK}{number:016x}"));
+        Self { tenant, canary, index, client }
+    }
+
     fn path(&self, rest: &str) -> String {
         format!("/api/tenants/{}/{rest}", self.tenant)
     }
 
-    /// Holds text that this tenant may see to its own canary.
+    /// Holds text that this tenant may see to its own canaries.
     fn assert_own(&self, what: &str, text: &str) {
-        for (at, _) in text.match_indices(MARK) {
-            let found = &text[at..text.len().min(at + self.canary.len())];
-            assert_eq!(found, self.canary, "{what} of tenant {} shows another's canary: {text}", self.tenant);
+        for (mark, own) in [(MARK, &self.canary), (NAME_MARK, &self.index)] {
+            for (at, _) in text.match_indices(mark) {
+                let found = &text[at..text.len().min(at + own.len())];
+                assert_eq!(found, own, "{what} of tenant {} shows another's canary: {text}", self.tenant);
+            }
         }
     }
 
@@ -69,7 +81,7 @@ impl Party<'_> {
             "table": table,
             "fields": [{"name": "text", "field_type": "string", "required": true}],
             "indexes": [
-                {"name": format!("index-{}", self.canary), "fields": ["number"]},
+                {"name": self.index, "fields": ["number"]},
                 {"name": "by_key", "fields": ["key"], "unique": true, "sparse": true},
             ],
         })
@@ -188,7 +200,7 @@ fn no_canary_crosses() {
         .into_iter()
         .map(|tenant| {
             client.create_tenant(tenant);
-            Party { tenant, canary: format!("{MARK}{:016x}", generator.u64(..)), client: &client }
+            Party::new(tenant, generator.u64(..), &client)
         })
         .collect();
     let cursors = Mutex::new(Vec::new());
@@ -211,7 +223,8 @@ fn no_canary_crosses() {
 
     for page in ["/metrics", "/debug/runtime/metrics", "/openapi.json", "/api/tenants", "/health"] {
         let reply = client.get(page).expect_status(200);
-        assert!(!format!("{reply:?}").contains(MARK), "{page} shows a document's content: {}", reply.body);
+        let shown = format!("{reply:?}");
+        assert!(!shown.contains(MARK) && !shown.contains(NAME_MARK), "{page} shows a canary: {shown}");
     }
     assert_files_are_clean(&installation, &parties);
     let log = server.log();
@@ -260,22 +273,17 @@ fn nothing_of_a_deleted_tenant_is_in_its_successor() {
     let installation = Installation::new();
     let server = installation.start();
     let client = server.client();
-    let party = |generation: u8| Party {
-        tenant: "acme",
-        canary: format!("{MARK}{generation:016x}"),
-        client: &client,
-    };
     let mut cursor = None;
     for generation in 0..4 {
         client.create_tenant("acme");
-        let party = party(generation);
+        let party = Party::new("acme", generation, &client);
         for table in TABLES {
             assert_eq!(party.send("GET", &format!("documents/{table}"), None).body, r#"{"data":[]}"#);
         }
-        assert_eq!(party.send("GET", "schema", None).expect_status(200).body.matches("index-").count(), 0);
+        assert_eq!(party.send("GET", "schema", None).expect_status(200).body.matches(NAME_MARK).count(), 0);
         let journal = party.send("GET", "journal?after=0&limit=100", None).expect_status(200);
         assert!(!journal.body.contains(MARK), "the log of a new tenant is empty: {}", journal.body);
-        let mut generator = fastrand::Rng::with_seed(generation.into());
+        let mut generator = fastrand::Rng::with_seed(generation);
         let schema = party.schema("notes");
         let reply = party.send("PUT", "schema/notes", Some(&schema));
         assert!((200..300).contains(&reply.status), "{}", reply.body);
