@@ -45,9 +45,7 @@ impl Query {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        if self.filter.clauses() > limits::FILTER_CLAUSES {
-            return Err(invalid(format!("a filter may have at most {} clauses", limits::FILTER_CLAUSES)));
-        }
+        self.filter.check().map_err(|error| invalid(error.to_string()))?;
         if self.sort.len() > limits::INDEX_FIELDS {
             return Err(invalid(format!("an order may have at most {} fields", limits::INDEX_FIELDS)));
         }

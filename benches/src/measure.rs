@@ -1,0 +1,52 @@
+//! Rounds, taken in turns, and their median.
+
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+
+/// Does work until the moment given and answers how many operations it did.
+pub(crate) type Round<'a> = &'a mut dyn FnMut(Instant) -> Outcome<u64>;
+
+/// How anything is measured.
+pub(crate) struct Rounds {
+    /// How many rounds each side gets.
+    pub(crate) rounds: usize,
+    /// How long a round is, in milliseconds.
+    pub(crate) round_ms: u64,
+}
+
+impl Rounds {
+    /// Operations a second of each side: medians over rounds that are taken in turns, so that a drift
+    /// of the machine meets every side alike.
+    pub(crate) fn compare<const SIDES: usize>(
+        &self,
+        phase: &str,
+        mut sides: [Round<'_>; SIDES],
+    ) -> Outcome<[f64; SIDES]> {
+        eprintln!("measuring {phase} …");
+        let mut rates = [(); SIDES].map(|()| Vec::with_capacity(self.rounds));
+        for _ in 0..self.rounds {
+            for (side, rates) in sides.iter_mut().zip(&mut rates) {
+                let begin = Instant::now();
+                let done = side(begin + Duration::from_millis(self.round_ms))?;
+                rates.push(done as f64 / begin.elapsed().as_secs_f64());
+            }
+        }
+        Ok(rates.map(median))
+    }
+}
+
+/// The middle value; of an even number the upper of the two.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Runs `work` on `threads` threads and adds up what they did.
+pub(crate) fn on_threads(threads: u64, work: impl Fn(u64) -> Outcome<u64> + Sync) -> Outcome<u64> {
+    std::thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
+        running.into_iter().map(|thread| thread.join().map_err(|_| "a measuring thread panicked")?).sum()
+    })
+}

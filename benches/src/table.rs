@@ -1,0 +1,35 @@
+//! The printed table.
+
+use std::fmt::Write as _;
+
+/// Rows as they are measured.
+#[derive(Default)]
+pub(crate) struct Table {
+    rows: String,
+    notes: String,
+}
+
+impl Table {
+    /// Adds what Nimbus reached and, for each peer, the ratio.
+    pub(crate) fn row(&mut self, phase: &str, ours: f64, peers: &[(&str, f64)]) {
+        for (peer, theirs) in peers {
+            let _ = writeln!(
+                self.rows,
+                "| {phase} | {ours:>10.0} | {peer} | {theirs:>10.0} | {:>5.2} |",
+                ours / theirs
+            );
+        }
+    }
+
+    /// Adds a remark about a phase.
+    pub(crate) fn note(&mut self, phase: &str, text: &str) {
+        let _ = writeln!(self.notes, "- {phase}: {text}");
+    }
+
+    /// Prints everything as Markdown.
+    pub(crate) fn print(&self) {
+        println!("\n| phase (operations per second, median) | Nimbus | peer | peer's | ratio |");
+        println!("| --- | ---: | --- | ---: | ---: |");
+        println!("{}\n{}", self.rows, self.notes);
+    }
+}
