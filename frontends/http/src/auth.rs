@@ -55,9 +55,8 @@ fn judge_token(gatekeeper: &dyn Gatekeeper, headers: &HeaderMap) -> (&'static st
         Ok(value) => value.map(bearer_token),
         Err(()) => return ("bearer", unauthorized("the Authorization header is repeated")),
     };
-    let admin = match only_one(headers, &X_NIMBUS_ADMIN_TOKEN) {
-        Ok(value) => value,
-        Err(()) => return ("admin-header", unauthorized("the X-Nimbus-Admin-Token header is repeated")),
+    let Ok(admin) = only_one(headers, &X_NIMBUS_ADMIN_TOKEN) else {
+        return ("admin-header", unauthorized("the X-Nimbus-Admin-Token header is repeated"));
     };
     let (auth_method, token) = match (bearer, admin) {
         (None, None) => return ("none", unauthorized("no token was presented")),
@@ -132,14 +131,14 @@ mod tests {
         }
     }
 
-    fn ask(method: Method, path: &str, sent: &[(&'static str, &'static str)]) -> (bool, Option<Decision>) {
+    fn ask(method: &Method, path: &str, sent: &[(&'static str, &'static str)]) -> (bool, Option<Decision>) {
         let mut headers = HeaderMap::new();
         for (name, value) in sent {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let gatekeeper = OneToken::default();
         let verdict = OriginRules::new(1, &[]).judge(&headers);
-        let admitted = admit(&gatekeeper, &verdict, &method, path, &headers).is_ok();
+        let admitted = admit(&gatekeeper, &verdict, method, path, &headers).is_ok();
         let decision = gatekeeper.0.lock().unwrap().pop();
         assert!(decision.as_ref().is_none_or(|decision| decision.success == admitted));
         (admitted, decision)
@@ -154,7 +153,7 @@ mod tests {
             &[(admin, "right")],
             &[(bearer, "Bearer right"), (admin, "right")],
         ] {
-            assert!(ask(Method::GET, "/metrics", good).0, "{good:?}");
+            assert!(ask(&Method::GET, "/metrics", good).0, "{good:?}");
         }
         for bad in [
             &[][..],
@@ -167,21 +166,21 @@ mod tests {
             &[(bearer, "Bearer wrong"), (admin, "right")],
             &[(bearer, "Basic x"), (admin, "right")],
         ] {
-            assert!(!ask(Method::GET, "/metrics", bad).0, "{bad:?}");
+            assert!(!ask(&Method::GET, "/metrics", bad).0, "{bad:?}");
         }
     }
 
     #[test]
     fn health_needs_no_token_and_is_not_recorded() {
-        assert_eq!(ask(Method::GET, "/health", &[]), (true, None));
-        assert!(!ask(Method::POST, "/health", &[]).0);
-        assert!(!ask(Method::GET, "/health", &[("origin", "http://evil.example")]).0);
+        assert_eq!(ask(&Method::GET, "/health", &[]), (true, None));
+        assert!(!ask(&Method::POST, "/health", &[]).0);
+        assert!(!ask(&Method::GET, "/health", &[("origin", "http://evil.example")]).0);
     }
 
     #[test]
     fn a_foreign_page_is_refused_even_with_the_token() {
         let sent = [("origin", "http://evil.example"), ("authorization", "Bearer right")];
-        let (admitted, decision) = ask(Method::GET, "/api/tenants/a/documents/b", &sent);
+        let (admitted, decision) = ask(&Method::GET, "/api/tenants/a/documents/b", &sent);
         let decision = decision.unwrap();
         assert!(!admitted);
         assert_eq!((decision.route_family, decision.tenant_id.as_deref()), ("documents", Some("a")));
@@ -194,8 +193,8 @@ mod tests {
     #[test]
     fn a_preflight_of_our_own_page_needs_no_token() {
         let sent = [("origin", "http://localhost:1"), ("access-control-request-method", "PUT")];
-        assert!(ask(Method::OPTIONS, "/api/tenants", &sent).0);
-        assert!(!ask(Method::OPTIONS, "/api/tenants", &sent[..1]).0);
+        assert!(ask(&Method::OPTIONS, "/api/tenants", &sent).0);
+        assert!(!ask(&Method::OPTIONS, "/api/tenants", &sent[..1]).0);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! `_updateTime` from the envelope; in comes no field of that name. Deliberately unknown: where
 //! documents are stored.
 
-use bson::raw::{RawDocument, RawDocumentBuf};
+use bson::raw::{RawBson, RawDocument, RawDocumentBuf};
 use bson::{Bson, Document};
 use nimbus_engine::StoredDocument;
 use nimbus_types::ErrorKind;
@@ -57,7 +57,10 @@ impl Serialize for IdView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match self.0 {
             Bson::String(text) => serializer.serialize_str(text),
-            other => other.clone().into_relaxed_extjson().serialize(serializer),
+            other => {
+                let raw = RawBson::try_from(other.clone()).map_err(S::Error::custom)?;
+                Relaxed(raw.as_raw_bson_ref()).serialize(serializer)
+            }
         }
     }
 }

@@ -93,6 +93,9 @@ fn typed_value(key: String, mut object: Map<String, Value>) -> Result<Bson> {
     }
 }
 
+/// The last millisecond of the year 9999, after which a date is written as a number.
+const LAST_TEXT_DATE_MS: i64 = 253_402_300_799_999;
+
 /// Writes a stored value in relaxed form, straight from its bytes.
 pub(crate) struct Relaxed<'a>(pub(crate) RawBsonRef<'a>);
 
@@ -119,6 +122,16 @@ impl Serialize for Relaxed<'_> {
                     fields.serialize_entry(name.as_str(), &Relaxed(value))?;
                 }
                 fields.end()
+            }
+            RawBsonRef::JavaScriptCodeWithScope(code) => {
+                let mut typed = serializer.serialize_map(Some(2))?;
+                typed.serialize_entry("$code", code.code)?;
+                typed.serialize_entry("$scope", &Relaxed(RawBsonRef::Document(code.scope)))?;
+                typed.end()
+            }
+            // The library takes every later date for the last one it can write as text.
+            RawBsonRef::DateTime(time) if time.timestamp_millis() > LAST_TEXT_DATE_MS => {
+                Bson::DateTime(time).into_canonical_extjson().serialize(serializer)
             }
             rare => {
                 Bson::try_from(rare).map_err(S::Error::custom)?.into_relaxed_extjson().serialize(serializer)
@@ -153,6 +166,9 @@ mod tests {
             json!({"$code": "f()", "$scope": {"a": {"$oid": "5f0f1e2d3c4b5a6978879695"}}}),
             json!({"$timestamp": {"t": 4_000_000_000_u32, "i": 2}}),
             json!({"$date": "2024-02-29T12:00:00.5Z"}),
+            json!({"$date": "9999-12-31T23:59:59.999Z"}),
+            json!({"$date": {"$numberLong": "253402300800000"}}),
+            json!({"$code": "f()", "$scope": {"a": {"$date": {"$numberLong": "253402300800000"}}}}),
             json!({"$date": {"$numberLong": "-9223372036854775808"}}),
             json!({"$date": {"$numberLong": "9223372036854775807"}}),
             json!({"$minKey": 1}),

@@ -30,7 +30,6 @@ pub(crate) async fn guard(State(door): State<Door>, request: Request, next: Next
     let request_id =
         request_id::accept_or_make(request.headers(), options.clock.as_ref(), options.randomness.as_ref());
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
     let verdict = door.origins().judge(request.headers());
 
     let answer = AssertUnwindSafe(answer(&door, &verdict, request, next)).catch_unwind().await;
@@ -41,6 +40,7 @@ pub(crate) async fn guard(State(door): State<Door>, request: Request, next: Next
             ApiError::new(ErrorKind::Internal, "the server failed on this request").into_response()
         }
     };
+    let route = response.extensions().get::<MatchedPath>().cloned();
     let mut response = render_error(&door, &request_id, response);
     finish_headers(&request_id, verdict, response.headers_mut());
 
@@ -94,6 +94,16 @@ fn finish_headers(request_id: &str, verdict: Verdict, headers: &mut HeaderMap) {
 fn method_name(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+}
+
+/// Notes on the reply which route made it, for the figures.
+pub(crate) async fn note_route(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    response
 }
 
 /// The answer to a path that is no route.

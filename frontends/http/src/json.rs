@@ -41,7 +41,7 @@ fn refuse(problem: &str, (line, column): (usize, usize)) -> ApiError {
 
 /// Line and column (both from 1, columns in bytes) of the byte that follows `before`.
 fn position(before: &[u8]) -> (usize, usize) {
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = before.split(|byte| *byte == b'\n').count();
     let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
     (line, column)
 }

@@ -17,6 +17,7 @@ mod failures;
 mod filters;
 mod gatekeeper;
 mod guard;
+mod id_order;
 mod json;
 mod linger;
 mod metrics;

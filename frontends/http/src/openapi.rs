@@ -1,4 +1,4 @@
-//! The API's description of itself (OpenAPI 3.1), gathered from the handlers.
+//! The API's description of itself (`OpenAPI` 3.1), gathered from the handlers.
 
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;

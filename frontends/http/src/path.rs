@@ -9,6 +9,7 @@ use bson::Bson;
 use nimbus_engine::{Engine, Tenant};
 use nimbus_types::{TableName, TenantId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 
 use crate::error::{ApiError, Result};
 use crate::extended_json;
@@ -58,13 +59,20 @@ impl PathNames {
     }
 }
 
+/// What an id's text begins with when it is Extended JSON.
+const JSON_BEGINS: [char; 3] = ['{', '"', '['];
+
 /// Reads a document's `_id` out of a path segment or query parameter. Text that begins with `{` or
-/// `"` is Extended JSON, so that ids made by other doors can be named; all other text is the id.
+/// `"` is Extended JSON, so that ids made by other doors can be named; an id that has no such form is
+/// written in brackets, `[null]` (an array is no id). All other text is the id itself.
 pub(crate) fn parse_document_id(text: &str) -> Result<Bson> {
-    if text.starts_with(['{', '"']) {
-        json::parse(text.as_bytes()).and_then(extended_json::to_bson)
-    } else {
-        Ok(Bson::String(text.to_owned()))
+    if !text.starts_with(JSON_BEGINS) {
+        return Ok(Bson::String(text.to_owned()));
+    }
+    match json::parse(text.as_bytes())? {
+        Value::Array(mut values) if values.len() == 1 => extended_json::to_bson(values.remove(0)),
+        Value::Array(_) => Err(ApiError::invalid("an id in brackets must be exactly one value").at("id")),
+        value => extended_json::to_bson(value),
     }
 }
 
@@ -72,12 +80,15 @@ pub(crate) fn parse_document_id(text: &str) -> Result<Bson> {
 pub(crate) fn document_id_text(id: &Bson) -> String {
     match id {
         // `.` and `..` would be taken out of a path by clients, and an empty segment matches no route.
-        Bson::String(text) if !text.starts_with(['{', '"']) && !matches!(text.as_str(), "" | "." | "..") => {
+        Bson::String(text) if !text.starts_with(JSON_BEGINS) && !matches!(text.as_str(), "" | "." | "..") => {
             text.clone()
         }
-        Bson::String(text) => serde_json::Value::from(text.as_str()).to_string(),
-        // A bare number would be read as a string, so numbers go in their canonical form.
-        other => other.clone().into_canonical_extjson().to_string(),
+        Bson::String(text) => Value::from(text.as_str()).to_string(),
+        // In canonical form numbers too begin with a brace.
+        other => match other.clone().into_canonical_extjson() {
+            typed @ Value::Object(_) => typed.to_string(),
+            plain => format!("[{plain}]"),
+        },
     }
 }
 
@@ -107,6 +118,9 @@ mod tests {
             Bson::String(String::new()),
             Bson::String("..".into()),
             Bson::String("7".into()),
+            Bson::String("[x]".into()),
+            Bson::Null,
+            Bson::Boolean(true),
             Bson::Int32(7),
             Bson::Int64(7),
             Bson::Double(7.0),
@@ -115,8 +129,9 @@ mod tests {
         ] {
             assert_eq!(parse_document_id(&document_id_text(&id)).unwrap(), id);
         }
-        parse_document_id("{not json").unwrap_err();
-        parse_document_id("{\"$oid\":5}").unwrap_err();
+        for bad in ["{not json", "{\"$oid\":5}", "[]", "[1,2]", "\"a"] {
+            parse_document_id(bad).unwrap_err();
+        }
     }
 
     #[test]

@@ -13,14 +13,12 @@ const CHARACTERS: usize = 128;
 /// sorts by time.
 pub(crate) fn accept_or_make(headers: &HeaderMap, clock: &dyn Clock, randomness: &dyn Randomness) -> String {
     let sent = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
-    match sent.filter(|text| is_sane(text)) {
-        Some(text) => text.to_owned(),
-        None => {
-            let mut random = [0; 10];
-            randomness.fill(&mut random);
-            time_ordered_id(clock.now_ms(), random)
-        }
+    if let Some(text) = sent.filter(|text| is_sane(text)) {
+        return text.to_owned();
     }
+    let mut random = [0; 10];
+    randomness.fill(&mut random);
+    time_ordered_id(clock.now_ms(), random)
 }
 
 fn is_sane(text: &str) -> bool {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::guard::{guard, unknown_route, wrong_method};
+use crate::guard::{guard, note_route, unknown_route, wrong_method};
 use crate::linger::LingeringStream;
 use crate::metrics::HttpMetrics;
 use crate::openapi;
@@ -108,9 +108,12 @@ pub fn router(engine: Engine, options: HttpOptions, port: u16) -> Router {
     let description = openapi::finish(&api).expect("the description is written from types that are JSON");
     let metrics = HttpMetrics::new().expect("the metrics' names are valid and distinct");
     let door = Door::new(engine, options, port, metrics, description.into());
-    routes
+    let routes: Router = routes
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(door.clone(), guard))
-        .with_state(door)
+        .layer(from_fn(note_route))
+        .with_state(door.clone());
+    // The guard stands around the router, not in it: a router adds `Allow` to whatever its layers
+    // answer, which would tell routes apart without the token.
+    Router::new().fallback_service(routes).layer(from_fn_with_state(door, guard))
 }

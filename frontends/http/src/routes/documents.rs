@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bson::Bson;
 use nimbus_engine::{EngineError, Mutation, MutationResult, Query, StoredDocument, Tenant};
-use nimbus_query::{Filter, Predicate, SortKey};
+use nimbus_query::{Filter, SortKey};
 use nimbus_types::{ErrorKind, Sequence, TableName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,6 +17,7 @@ use crate::document::{self, DocumentView, ID, IdView};
 use crate::error::{ApiError, Result};
 use crate::etag::{Condition, etag};
 use crate::failures::{OfBody, OfConflict, OfPrecondition, OfServer, OfTenant};
+use crate::id_order::ids_after;
 use crate::parameters::{NoParameters, Parameters};
 use crate::path::{PathNames, document_id_text, document_path, encode_parameter, parse_document_id};
 use crate::reply;
@@ -184,8 +185,7 @@ pub(crate) async fn list(
     let tenant = path.tenant(door.engine()).await?;
     let query = Query {
         table: table.clone(),
-        filter: after
-            .map_or(Filter::All, |id| Filter::Field { path: ID.into(), predicate: Predicate::Gt(id) }),
+        filter: after.as_ref().map_or(Ok(Filter::All), ids_after)?,
         sort: vec![SortKey { path: ID.into(), descending: false }],
         skip: 0,
         // One more than asked for tells whether there is a next list.
