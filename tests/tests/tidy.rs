@@ -9,7 +9,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nimbus_tests::tool;
 use serde_json::Value;
 
 /// Longest source file. The aim is 150 to 300 lines, one idea a file.
@@ -260,12 +259,11 @@ fn sources() -> Vec<PathBuf> {
 
 /// Text files that git has or would take, relative to the root.
 fn files() -> Vec<PathBuf> {
-    assert!(tool("git", "tidy"), "without git there is no list of files to look at");
     let output = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
         .current_dir(root())
         .output()
-        .expect("git runs");
+        .expect("git lists the files; install it");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let list = String::from_utf8(output.stdout).expect("file names are UTF-8");
     list.split('\0')
