@@ -1,7 +1,8 @@
 //! Writes of a transaction: one document each, with the index entries that follow from it.
 //!
 //! Promises: a staged document is well-formed, keeps the schema, has its `_id` first, and its index
-//! entries are exactly those its table's definitions derive. Deliberately unknown: commits.
+//! entries are exactly those its table's definitions derive; a write that is refused, or dropped half
+//! way, stages no part of its document, so the transaction may go on. Deliberately unknown: commits.
 
 use std::sync::Arc;
 
@@ -112,19 +113,42 @@ async fn put(
     body: Option<RawDocumentBuf>,
 ) -> Result<()> {
     let before = stored.as_ref().map(StoredDocument::body);
-    keep_indexes(txn, name, &place, before, body.as_deref()).await?;
-    txn.staging.put_document(place.document_key, stored.as_ref(), body)
+    let changes = index_changes(txn, name, &place, before, body.as_deref()).await?;
+    mark_multikey(txn, place.table.id, &changes.became_multikey).await?;
+    txn.staging.put_document(place.document_key.clone(), stored.as_ref(), body)?;
+    changes.stage(txn, &place.document_key);
+    Ok(())
 }
 
-/// Stages what the change of one document does to its table's indexes.
-async fn keep_indexes(
+/// What the change of one document does to its table's indexes. It is found out as a whole before any
+/// of it is staged, for the last index may refuse what the first took.
+#[derive(Default)]
+struct IndexChanges {
+    removed: Vec<Bytes>,
+    added: Vec<Bytes>,
+    /// Positions of indexes that have met their first array.
+    became_multikey: Vec<usize>,
+}
+
+impl IndexChanges {
+    fn stage(self, txn: &mut Transaction, document_key: &Bytes) {
+        for entry in self.removed {
+            txn.staging.remove_index_entry(entry, document_key);
+        }
+        for entry in self.added {
+            txn.staging.add_index_entry(entry, document_key.clone());
+        }
+    }
+}
+
+async fn index_changes(
     txn: &mut Transaction,
     name: &TableName,
     place: &Place,
     before: Option<&RawDocument>,
     after: Option<&RawDocument>,
-) -> Result<()> {
-    let mut became_multikey = Vec::new();
+) -> Result<IndexChanges> {
+    let mut changes = IndexChanges::default();
     for (position, index) in place.table.indexes.iter().enumerate() {
         if index.state == IndexState::Dropping {
             continue;
@@ -132,32 +156,33 @@ async fn keep_indexes(
         let (old, _) = keys_of(index, before)?;
         let (new, multikey) = keys_of(index, after)?;
         if multikey && !index.multikey {
-            became_multikey.push(position);
+            changes.became_multikey.push(position);
         }
         for fields in old.iter().filter(|fields| new.binary_search(fields).is_err()) {
             let entry = key::index_key(index.definition.id, fields, &place.encoded_id);
             // While an index is being built, an older document's entry may not be there yet.
             if index.state == IndexState::Ready || txn.reader().get(Space::Index, &entry).await?.is_some() {
-                txn.staging.remove_index_entry(entry, &place.document_key);
+                changes.removed.push(entry);
             }
         }
         for fields in new.iter().filter(|fields| old.binary_search(fields).is_err()) {
-            add_entry(txn, name, index, fields, place).await?;
+            changes.added.extend(new_entry(txn, name, index, fields, place).await?);
         }
     }
-    mark_multikey(txn, place.table.id, &became_multikey).await
+    Ok(changes)
 }
 
-async fn add_entry(
+/// The entry to be added for a document's key in an index, or `None` if it is there already.
+async fn new_entry(
     txn: &mut Transaction,
     name: &TableName,
     index: &Index,
     fields: &[u8],
     place: &Place,
-) -> Result<()> {
+) -> Result<Option<Bytes>> {
     let entry = key::index_key(index.definition.id, fields, &place.encoded_id);
     if index.state == IndexState::Building && txn.reader().get(Space::Index, &entry).await?.is_some() {
-        return Ok(());
+        return Ok(None);
     }
     if index.definition.unique {
         let mut range = KeyRange::prefix([&key::index_prefix(index.definition.id), fields].concat());
@@ -173,8 +198,7 @@ async fn add_entry(
             }
         }
     }
-    txn.staging.add_index_entry(entry, place.document_key.clone());
-    Ok(())
+    Ok(Some(entry))
 }
 
 /// Adds the entries of a stored document to an index that is being built.
@@ -192,13 +216,16 @@ pub(crate) async fn add_missing_entries(
     let place =
         Place { table: table.clone(), document_key: document_key.clone(), encoded_id: encoded_id.to_vec() };
     let (keys, multikey) = keys_of(index, Some(document))?;
+    let mut changes = IndexChanges::default();
     for fields in &keys {
-        add_entry(txn, name, index, fields, &place).await?;
+        changes.added.extend(new_entry(txn, name, index, fields, &place).await?);
     }
     if multikey && !index.multikey {
-        let position = table.indexes.iter().position(|other| other.definition.id == index.definition.id);
-        mark_multikey(txn, table.id, &position.into_iter().collect::<Vec<_>>()).await?;
+        let is_it = |other: &Index| other.definition.id == index.definition.id;
+        changes.became_multikey.extend(table.indexes.iter().position(is_it));
+        mark_multikey(txn, table.id, &changes.became_multikey).await?;
     }
+    changes.stage(txn, document_key);
     Ok(())
 }
 

@@ -1,0 +1,14 @@
+//! The engine as its callers see it, held to a simple model, to its promises under concurrency and to
+//! what it must survive: faults, damage, other servers, restarts.
+//!
+//! One binary, so that the helpers of `common` are compiled once and each of them is used.
+
+mod common;
+mod concurrency;
+mod faults;
+mod indexing;
+mod isolation;
+mod lifecycle;
+mod model;
+mod other_servers;
+mod verification;

@@ -1,0 +1,249 @@
+//! What the model test does: steps over few ids and few values, so that they collide.
+
+use bson::{Bson, Document, doc};
+use nimbus_engine::{FieldSchema, FieldType, IndexSchema};
+use nimbus_query::{Filter, Predicate, SortKey};
+use nimbus_types::index::IndexField;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any};
+use proptest::{prop_oneof, sample};
+
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// A list of writes as one transaction.
+    Transact(Vec<Write>),
+    /// A transaction in steps, in which refused writes are passed over.
+    Transaction {
+        parts: Vec<Part>,
+        commit: bool,
+    },
+    SetSchema {
+        table: usize,
+        fields: Vec<FieldSchema>,
+        indexes: Vec<IndexSchema>,
+    },
+    RemoveSchema {
+        table: usize,
+    },
+    Ask(Question),
+    Verify,
+    /// Close the engine and go on with a new one.
+    Reopen,
+    /// Leave the tenant alone until it has been closed.
+    Idle,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Part {
+    Write(Write),
+    Ask(Question),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Write {
+    pub(super) table: usize,
+    pub(super) id: Bson,
+    pub(super) kind: WriteKind,
+    pub(super) if_version: Version,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum WriteKind {
+    Insert { fields: Document },
+    Replace { fields: Document },
+    Patch { set: Document, unset: Vec<String> },
+    Delete,
+}
+
+/// The version a write asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Version {
+    Any,
+    Right,
+    Wrong,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Question {
+    pub(super) table: usize,
+    pub(super) filter: Filter,
+    pub(super) sort: Vec<SortKey>,
+    pub(super) skip: usize,
+    pub(super) limit: Option<usize>,
+    /// Ask page by page of this size.
+    pub(super) page_size: Option<usize>,
+}
+
+const PATHS: [&str; 10] = ["a", "b", "c", "a.x", "a.y", "b.x", "a.0", "a.0.x", "b.1", "_id"];
+
+pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        10 => vec(write(), 1..4).prop_map(Step::Transact),
+        5 => (vec(part(), 1..8), sample::select(vec![true, true, true, false]))
+            .prop_map(|(parts, commit)| Step::Transaction { parts, commit }),
+        4 => schema(),
+        1 => table().prop_map(|table| Step::RemoveSchema { table }),
+        12 => question().prop_map(Step::Ask),
+        2 => Just(Step::Verify),
+        1 => Just(Step::Reopen),
+    ];
+    // One pause a case at most, since it is waited for.
+    (vec(step, 1..most), proptest::bool::weighted(0.1)).prop_map(|(mut steps, idle)| {
+        if idle {
+            steps.insert(steps.len() / 2, Step::Idle);
+        }
+        steps
+    })
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    prop_oneof![3 => write().prop_map(Part::Write), 1 => question().prop_map(Part::Ask)]
+}
+
+fn table() -> impl Strategy<Value = usize> {
+    prop_oneof![5 => Just(0_usize), 1 => Just(1_usize)]
+}
+
+fn write() -> impl Strategy<Value = Write> {
+    let unset = sample::subsequence(vec!["a", "b", "c"], 0..2)
+        .prop_map(|names| names.into_iter().map(str::to_owned).collect::<Vec<_>>());
+    let kind = prop_oneof![
+        6 => fields().prop_map(|fields| WriteKind::Insert { fields }),
+        2 => fields().prop_map(|fields| WriteKind::Replace { fields }),
+        2 => (fields(), unset).prop_map(|(set, unset)| {
+            let set = set.into_iter().filter(|(name, _)| !unset.contains(name)).collect();
+            WriteKind::Patch { set, unset }
+        }),
+        2 => Just(WriteKind::Delete),
+    ];
+    let if_version =
+        prop_oneof![6 => Just(Version::Any), 2 => Just(Version::Right), 1 => Just(Version::Wrong)];
+    (table(), id(), kind, if_version).prop_map(|(table, id, kind, if_version)| Write {
+        table,
+        id,
+        kind,
+        if_version,
+    })
+}
+
+/// Ids of which some are equal though of different types.
+fn id() -> impl Strategy<Value = Bson> {
+    prop_oneof![
+        6 => (0..8).prop_map(Bson::Int32),
+        2 => (0..8_i32).prop_map(|n| Bson::Double(n.into())),
+        1 => sample::select(vec![Bson::Null, "x".into(), "y".into(), Bson::Document(doc! { "k": 1 })]),
+    ]
+}
+
+fn fields() -> impl Strategy<Value = Document> {
+    vec((sample::select(vec!["a", "b", "c"]), value()), 0..4)
+        .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn scalar() -> impl Strategy<Value = Bson> {
+    prop_oneof![
+        4 => (0..3).prop_map(Bson::Int32),
+        2 => (0..3_i32).prop_map(|n| Bson::Double(n.into())),
+        1 => (0..3_i64).prop_map(Bson::Int64),
+        1 => Just(Bson::Double(1.5)),
+        1 => Just(Bson::Double(f64::NAN)),
+        2 => Just(Bson::Null),
+        1 => any::<bool>().prop_map(Bson::Boolean),
+        2 => sample::select(vec!["", "a", "ab", "b"]).prop_map(Bson::from),
+    ]
+}
+
+fn nested() -> impl Strategy<Value = Document> {
+    vec((sample::select(vec!["x", "y", "0"]), scalar()), 0..3)
+        .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn value() -> impl Strategy<Value = Bson> {
+    let element = prop_oneof![3 => scalar(), 2 => nested().prop_map(Bson::Document), 1 => vec(scalar(), 0..3).prop_map(Bson::Array)];
+    prop_oneof![
+        8 => scalar(),
+        2 => nested().prop_map(Bson::Document),
+        1 => vec(nested().prop_map(Bson::Document), 0..3).prop_map(Bson::Array),
+        2 => vec(element, 0..3).prop_map(Bson::Array),
+    ]
+}
+
+fn path() -> impl Strategy<Value = String> {
+    sample::select(PATHS.to_vec()).prop_map(str::to_owned)
+}
+
+fn schema() -> impl Strategy<Value = Step> {
+    let field = (
+        sample::select(vec!["a", "b"]),
+        sample::select(vec![FieldType::Number, FieldType::Array, FieldType::Any]),
+        any::<bool>(),
+    )
+        .prop_map(|(name, field_type, required)| FieldSchema { name: name.into(), field_type, required });
+    let fields = option::weighted(0.15, field).prop_map(|field| field.into_iter().collect());
+    let index =
+        (vec((path(), any::<bool>()), 1..4), sample::select(vec![false, false, false, true]), any::<bool>());
+    let indexes = vec(index, 0..4).prop_map(|indexes| {
+        let named = |(number, (fields, unique, sparse)): (usize, (Vec<(String, bool)>, bool, bool))| {
+            let mut kept: Vec<IndexField> = Vec::new();
+            for (path, descending) in fields {
+                if kept.iter().all(|field| field.path != path) {
+                    kept.push(IndexField { path, descending });
+                }
+            }
+            IndexSchema { name: format!("index{number}"), fields: kept, unique, sparse }
+        };
+        indexes.into_iter().enumerate().map(named).collect()
+    });
+    (table(), fields, indexes).prop_map(|(table, fields, indexes)| Step::SetSchema { table, fields, indexes })
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let predicate = prop_oneof![
+        4 => value().prop_map(Predicate::Eq),
+        1 => value().prop_map(Predicate::Ne),
+        2 => value().prop_map(Predicate::Gt),
+        2 => value().prop_map(Predicate::Gte),
+        2 => value().prop_map(Predicate::Lt),
+        2 => value().prop_map(Predicate::Lte),
+        2 => vec(value(), 0..4).prop_map(Predicate::In),
+        1 => vec(value(), 0..3).prop_map(Predicate::NotIn),
+        2 => any::<bool>().prop_map(Predicate::Exists),
+        1 => sample::select(vec!["", "a", "ab"]).prop_map(|text| Predicate::Prefix(text.to_owned())),
+        1 => scalar().prop_map(Predicate::Contains),
+    ];
+    let leaf = prop_oneof![
+        1 => Just(Filter::All),
+        8 => (path(), predicate).prop_map(|(path, predicate)| Filter::Field { path, predicate }),
+    ];
+    leaf.prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            3 => vec(inner.clone(), 0..3).prop_map(Filter::And),
+            2 => vec(inner.clone(), 0..3).prop_map(Filter::Or),
+            1 => inner.prop_map(|filter| Filter::Not(Box::new(filter))),
+        ]
+    })
+}
+
+fn question() -> impl Strategy<Value = Question> {
+    let sort = vec((path(), any::<bool>()), 0..3).prop_map(|fields| {
+        let mut sort: Vec<SortKey> = Vec::new();
+        for (path, descending) in fields {
+            if sort.iter().all(|key| key.path != path) {
+                sort.push(SortKey { path, descending });
+            }
+        }
+        sort
+    });
+    let skip = prop_oneof![2 => Just(0_usize), 1 => 0..4_usize];
+    (table(), filter(), sort, skip, option::of(0..5_usize), option::of(1..4_usize)).prop_map(
+        |(table, filter, sort, skip, limit, page_size)| Question {
+            table,
+            filter,
+            sort,
+            skip,
+            limit,
+            page_size,
+        },
+    )
+}

@@ -1,0 +1,317 @@
+//! Random steps on one tenant, compared after each with a simple model, on every store.
+//!
+//! The seed is printed; `NIMBUS_MODEL_SEED` and `NIMBUS_MODEL_CASES` choose others. proptest shrinks what
+//! fails to few steps.
+
+mod generate;
+mod naive;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bson::Document;
+use nimbus_engine::{
+    Engine, EngineOptions, JournalChange, Mutation, Query, StoredDocument, TableSchema, Tenant, Transaction,
+};
+use nimbus_io::SimulatedClock;
+use nimbus_query::sort_key;
+use nimbus_types::{Sequence, TableName};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use self::generate::{Part, Question, Step, Version, Write, WriteKind, steps};
+use self::naive::{Kept, Naive, encoded, raw};
+use crate::common::{Store, tenant_id, until, verified};
+
+const START_MS: u64 = 1_000;
+/// Short, since the engine looks for idle tenants by real time, several times in such a span.
+const IDLE_CLOSE_MS: u64 = 400;
+
+#[test]
+fn any_steps_on_the_reference_model_end_as_the_simple_model_says() {
+    check(160, 30, Store::reference);
+}
+
+#[test]
+fn any_steps_on_sqlite_end_as_the_simple_model_says() {
+    check(12, 24, Store::sqlite);
+}
+
+fn check(cases: u32, most_steps: usize, store: fn() -> Store) {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seed = number("NIMBUS_MODEL_SEED").unwrap_or(20);
+    let cases = number("NIMBUS_MODEL_CASES").map_or(cases, |cases| cases as u32);
+    println!("seed {seed}, {cases} cases");
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let outcome = runner.run(&steps(most_steps), |steps| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut case = Case::begin(store()).await;
+            for step in &steps {
+                case.take(step).await;
+            }
+            case.end().await;
+        });
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("seed {seed}: {failure}");
+    }
+}
+
+fn table_name(at: usize) -> TableName {
+    TableName::parse(["first", "second"][at]).unwrap()
+}
+
+/// One tenant of one engine, and what the model says it holds.
+struct Case {
+    store: Store,
+    clock: Arc<SimulatedClock>,
+    engine: Engine,
+    naive: Naive,
+}
+
+impl Case {
+    async fn begin(store: Store) -> Self {
+        let clock = Arc::new(SimulatedClock::new(START_MS));
+        let engine = open(&store, &clock);
+        engine.create_tenant(&tenant_id("a")).await.unwrap();
+        Self { store, clock, engine, naive: Naive::default() }
+    }
+
+    async fn tenant(&self) -> Tenant {
+        self.engine.tenant(&tenant_id("a")).await.unwrap()
+    }
+
+    async fn take(&mut self, step: &Step) {
+        self.clock.advance_ms(1);
+        match step {
+            Step::Transact(writes) => self.transact(writes).await,
+            Step::Transaction { parts, commit } => self.transaction(parts, *commit).await,
+            Step::SetSchema { table, fields, indexes } => {
+                let name = table_name(*table);
+                let schema = TableSchema { table: name, fields: fields.clone(), indexes: indexes.clone() };
+                let answer = self.tenant().await.set_schema(schema.clone()).await;
+                let mut wanted = self.naive.clone();
+                let expected = wanted.set_schema(*table, schema);
+                assert_eq!(answer.as_ref().map(drop).map_err(|error| error.kind()), expected, "{answer:?}");
+                if expected.is_ok() {
+                    self.naive = wanted;
+                }
+            }
+            Step::RemoveSchema { table } => {
+                let had = self.naive.tables[*table].schema.take().is_some();
+                assert_eq!(self.tenant().await.remove_schema(&table_name(*table)).await.unwrap(), had);
+            }
+            Step::Ask(question) => self.ask(question).await,
+            Step::Verify => {
+                verified(&self.tenant().await).await;
+            }
+            Step::Reopen => {
+                self.engine.close().await;
+                self.engine = open(&self.store, &self.clock);
+            }
+            Step::Idle => {
+                self.clock.advance_ms(IDLE_CLOSE_MS);
+                until(|| async { self.engine.metrics().open_tenants == 0 }).await;
+            }
+        }
+        self.compare_all().await;
+    }
+
+    async fn transact(&mut self, writes: &[Write]) {
+        let mut scratch = self.naive.clone();
+        let mutations = writes.iter().map(|write| mutation(write, &self.naive)).collect();
+        // A version that was right before the transaction is no longer once it has written the document.
+        let expected = writes.iter().try_for_each(|write| {
+            let place = encoded(&write.id);
+            let version =
+                |naive: &Naive| naive.tables[write.table].documents.get(&place).map(|kept| kept.version);
+            let touched = version(&self.naive).is_some() && version(&scratch) == Some(0);
+            let stale = touched && write.if_version == Version::Right;
+            let if_version = if stale { Version::Wrong } else { write.if_version };
+            scratch.apply(&Write { if_version, ..write.clone() })
+        });
+        match self.tenant().await.transact(mutations).await {
+            Ok(transacted) => {
+                assert_eq!((expected, transacted.results.len()), (Ok(()), writes.len()));
+                scratch.commit(transacted.sequence.0, self.now_ms());
+                self.naive = scratch;
+            }
+            Err(error) => assert_eq!(expected, Err(error.kind()), "{error}"),
+        }
+    }
+
+    async fn transaction(&mut self, parts: &[Part], commit: bool) {
+        let mut scratch = self.naive.clone();
+        let mut txn = self.tenant().await.begin().await.unwrap();
+        for part in parts {
+            match part {
+                Part::Write(write) => {
+                    let answer = write_to(&mut txn, write, &scratch).await;
+                    let expected = scratch.apply(write);
+                    assert_eq!(
+                        answer.as_ref().map(drop).map_err(|error| error.kind()),
+                        expected,
+                        "{answer:?}"
+                    );
+                }
+                Part::Ask(question) => {
+                    let query = query_of(question);
+                    compare(&scratch, question, &txn.find(&query).await.unwrap());
+                }
+            }
+        }
+        if commit {
+            let position = txn.commit().await.unwrap();
+            scratch.commit(position.sequence.0, self.now_ms());
+            self.naive = scratch;
+        }
+    }
+
+    async fn ask(&self, question: &Question) {
+        let (tenant, query) = (self.tenant().await, query_of(question));
+        let found = match question.page_size {
+            None => tenant.find(&query).await.unwrap(),
+            Some(size) => all_pages(&tenant, &query, size).await,
+        };
+        compare(&self.naive, question, &found);
+        let explain = tenant.explain(&query).await.unwrap();
+        assert_eq!(explain.returned, found.len() as u64, "{explain:?}");
+    }
+
+    async fn compare_all(&self) {
+        let tenant = self.tenant().await;
+        for at in 0..self.naive.tables.len() {
+            let found = tenant.find(&Query::all(table_name(at))).await.unwrap();
+            let expected: Vec<&Kept> = self.naive.tables[at].documents.values().collect();
+            assert!(
+                found.iter().map(kept).eq(expected.iter().map(|kept| (*kept).clone())),
+                "{found:?} != {expected:?}"
+            );
+            assert_eq!(tenant.schema(&table_name(at)).await.unwrap(), self.naive.tables[at].schema);
+        }
+    }
+
+    /// The log, replayed, leads to the same documents; and everything agrees.
+    async fn end(self) {
+        let tenant = self.tenant().await;
+        let mut replayed: [BTreeMap<Vec<u8>, Kept>; 2] = Default::default();
+        let at = |table: &str| usize::from(table == "second");
+        let mut last = Sequence::ZERO;
+        loop {
+            let entries = tenant.journal(last, 7).await.unwrap();
+            let Some(entry) = entries.last() else { break };
+            last = entry.sequence;
+            for change in entries.into_iter().flat_map(|entry| entry.changes) {
+                match change {
+                    JournalChange::Put { table, document } => {
+                        let place = encoded(&document.id().try_into().unwrap());
+                        replayed[at(&table)].insert(place, kept(&document));
+                    }
+                    JournalChange::Delete { table, id } => drop(replayed[at(&table)].remove(&encoded(&id))),
+                    JournalChange::Catalog { .. } => {}
+                }
+            }
+        }
+        assert_eq!(replayed, self.naive.tables.map(|table| table.documents));
+        assert_eq!(verified(&tenant).await.sequence, last.0);
+        drop(tenant);
+        self.engine.close().await;
+    }
+
+    fn now_ms(&self) -> u64 {
+        nimbus_io::Clock::now_ms(&*self.clock)
+    }
+}
+
+fn open(store: &Store, clock: &Arc<SimulatedClock>) -> Engine {
+    let options =
+        EngineOptions { clock: clock.clone(), idle_close_ms: IDLE_CLOSE_MS, ..EngineOptions::default() };
+    Engine::new(store.provider.clone(), options)
+}
+
+fn kept(document: &StoredDocument) -> Kept {
+    Kept {
+        body: document.body().to_owned(),
+        version: document.version.0,
+        created_ms: document.created_ms,
+        updated_ms: document.updated_ms,
+    }
+}
+
+fn required(write: &Write, naive: &Naive) -> Option<Sequence> {
+    let stored = naive.tables[write.table].documents.get(&encoded(&write.id)).map_or(0, |kept| kept.version);
+    match write.if_version {
+        Version::Any => None,
+        Version::Right => Some(Sequence(stored)),
+        Version::Wrong => Some(Sequence(stored + 1_000)),
+    }
+}
+
+fn mutation(write: &Write, naive: &Naive) -> Mutation {
+    let (table, id, if_version) = (table_name(write.table), write.id.clone(), required(write, naive));
+    match &write.kind {
+        WriteKind::Insert { fields } => Mutation::Insert { table, fields: raw(&with_id_last(write, fields)) },
+        WriteKind::Replace { fields } => Mutation::Replace { table, id, fields: raw(fields), if_version },
+        WriteKind::Patch { set, unset } => {
+            Mutation::Patch { table, id, set: raw(set), unset: unset.clone(), if_version }
+        }
+        WriteKind::Delete => Mutation::Delete { table, id, if_version },
+    }
+}
+
+async fn write_to(txn: &mut Transaction, write: &Write, naive: &Naive) -> nimbus_engine::Result<()> {
+    let (table, id, if_version) = (table_name(write.table), &write.id, required(write, naive));
+    match &write.kind {
+        WriteKind::Insert { fields } => txn.insert(&table, raw(&with_id_last(write, fields))).await.map(drop),
+        WriteKind::Replace { fields } => txn.replace(&table, id, raw(fields), if_version).await,
+        WriteKind::Patch { set, unset } => txn.patch(&table, id, &raw(set), unset, if_version).await,
+        WriteKind::Delete => txn.delete(&table, id, if_version).await,
+    }
+}
+
+fn with_id_last(write: &Write, fields: &Document) -> Document {
+    let mut fields = fields.clone();
+    fields.insert("_id", write.id.clone());
+    fields
+}
+
+fn query_of(question: &Question) -> Query {
+    let Question { table, filter, sort, skip, limit, .. } = question.clone();
+    Query { table: table_name(table), filter, sort, skip, limit }
+}
+
+async fn all_pages(tenant: &Tenant, query: &Query, size: usize) -> Vec<StoredDocument> {
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = tenant.find_page(query, size, cursor.as_deref()).await.unwrap();
+        assert!(page.documents.len() <= size);
+        found.extend(page.documents);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return found;
+        }
+    }
+}
+
+/// Whether an answer is one the query may have. Documents that tie may come in any order, so an answer
+/// is right when its sort keys are those of the model, and its documents the model's, each once.
+fn compare(naive: &Naive, question: &Question, found: &[StoredDocument]) {
+    let query = query_of(question);
+    let selected = naive.select(question.table, &query);
+    let wanted = selected.iter().skip(query.skip).take(query.limit.unwrap_or(usize::MAX));
+    let keys: Vec<_> = found.iter().map(|document| sort_key(document.body(), &query.sort)).collect();
+    assert!(keys.iter().eq(wanted.map(|(key, _)| key)), "{query:?} answers {found:?}, not of {selected:?}");
+    let mut met: Vec<Vec<u8>> = Vec::new();
+    for document in found {
+        let place = encoded(&document.id().try_into().unwrap());
+        let expected = &naive.tables[question.table].documents[&place];
+        assert_eq!(document.body(), &*expected.body);
+        assert!(query.filter.matches(document.body()), "{query:?} answers {document:?}");
+        assert!(!met.contains(&place), "{query:?} answers twice with {document:?}");
+        met.push(place);
+    }
+}
