@@ -33,12 +33,15 @@ struct Arguments {
     /// Length of one round in milliseconds.
     #[arg(long, default_value_t = 1000)]
     round_ms: u64,
+    /// Measure only phases whose name holds this text.
+    #[arg(long, default_value = "")]
+    only: String,
 }
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> Outcome<()> {
-    let Arguments { documents, rounds, round_ms } = Arguments::parse();
+    let Arguments { documents, rounds, round_ms, only } = Arguments::parse();
     let runtime = tokio::runtime::Runtime::new()?;
     let folder = tempfile::tempdir_in(".")?;
     let work = Work::new(documents);
@@ -46,7 +49,7 @@ fn main() -> Outcome<()> {
     let nimbus = Nimbus::open(&runtime, &folder.path().join("nimbus"), &work)?;
     let plain = Plain::open(&folder.path().join("plain.sqlite3"), &work)?;
     let server = Server::start(&runtime, &nimbus)?;
-    let rounds = Rounds { rounds, round_ms };
+    let rounds = Rounds { rounds, round_ms, only };
 
     let mut table = Table::default();
     for writers in [1, 16] {
@@ -57,13 +60,15 @@ fn main() -> Outcome<()> {
         let name = format!("point reads, {threads} thread(s)");
         let ours: Round<'_> = &mut |until| nimbus.point_reads(threads, until);
         let by_hand: Round<'_> = &mut |until| plain.point_reads(threads, until);
-        let [ours, by_hand] = rounds.compare(&name, [ours, by_hand])?;
-        table.row(&name, ours, &[("rusqlite", by_hand)]);
+        if let Some([ours, by_hand]) = rounds.compare(&name, [ours, by_hand])? {
+            table.row(&name, ours, &[("rusqlite", by_hand)]);
+        }
     }
     let name = format!("index scans of {}", work::GROUP_DOCUMENTS);
     let ours: Round<'_> = &mut |until| nimbus.index_scans(until);
-    let [ours, by_hand] = rounds.compare(&name, [ours, &mut |until| plain.index_scans(until)])?;
-    table.row(&name, ours, &[("rusqlite", by_hand)]);
+    if let Some([ours, by_hand]) = rounds.compare(&name, [ours, &mut |until| plain.index_scans(until)])? {
+        table.row(&name, ours, &[("rusqlite", by_hand)]);
+    }
     for connections in [1, 16] {
         over_http(&mut table, &rounds, &server, &plain, connections)?;
     }
@@ -84,7 +89,9 @@ fn durable_inserts(
     let by_hand: Round<'_> = &mut |until| plain.inserts(writers, until);
     let batched: Round<'_> = &mut |until| plain.batched_inserts(writers, until);
     let before = nimbus.commits_and_groups();
-    let [ours, by_hand, batched] = rounds.compare(&name, [ours, by_hand, batched])?;
+    let Some([ours, by_hand, batched]) = rounds.compare(&name, [ours, by_hand, batched])? else {
+        return Ok(());
+    };
     table.row(&name, ours, &[("rusqlite", by_hand), ("rusqlite behind a batcher", batched)]);
     let after = nimbus.commits_and_groups();
     let commits_per_sync = (after.0 - before.0) as f64 / (after.1 - before.1).max(1) as f64;
@@ -102,12 +109,14 @@ fn over_http(
     let name = format!("HTTP reads, {connections} connection(s)");
     let ours: Round<'_> = &mut |until| server.reads(connections, until);
     let by_hand: Round<'_> = &mut |until| plain.point_reads(connections, until);
-    let [ours, by_hand] = rounds.compare(&name, [ours, by_hand])?;
-    table.row(&name, ours, &[("rusqlite without HTTP", by_hand)]);
+    if let Some([ours, by_hand]) = rounds.compare(&name, [ours, by_hand])? {
+        table.row(&name, ours, &[("rusqlite without HTTP", by_hand)]);
+    }
     let name = format!("HTTP durable inserts, {connections} connection(s)");
     let ours: Round<'_> = &mut |until| server.inserts(connections, until);
     let batched: Round<'_> = &mut |until| plain.batched_inserts(connections, until);
-    let [ours, batched] = rounds.compare(&name, [ours, batched])?;
-    table.row(&name, ours, &[("rusqlite behind a batcher, without HTTP", batched)]);
+    if let Some([ours, batched]) = rounds.compare(&name, [ours, batched])? {
+        table.row(&name, ours, &[("rusqlite behind a batcher, without HTTP", batched)]);
+    }
     Ok(())
 }

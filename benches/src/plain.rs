@@ -66,7 +66,7 @@ impl<'a> Plain<'a> {
     pub(crate) fn batched_inserts(&self, writers: u64, until: Instant) -> Outcome<u64> {
         let (queue, waiting) = mpsc::channel::<Waiting>();
         std::thread::scope(|scope| {
-            let writer = scope.spawn(|| self.write_batches(waiting));
+            let writer = scope.spawn(move || self.write_batches(&waiting));
             let done = on_threads(writers, |_| {
                 let queue = queue.clone();
                 let (reply, durable) = mpsc::channel();
@@ -85,7 +85,7 @@ impl<'a> Plain<'a> {
         })
     }
 
-    fn write_batches(&self, waiting: Receiver<Waiting>) -> Outcome<()> {
+    fn write_batches(&self, waiting: &Receiver<Waiting>) -> Outcome<()> {
         let mut connection = self.connect()?;
         while let Ok(first) = waiting.recv() {
             let batch: Vec<Waiting> = std::iter::once(first).chain(waiting.try_iter()).collect();

@@ -27,7 +27,7 @@ impl Work {
 
     /// The `n`-th document's value in the indexed field.
     pub(crate) fn group(n: u64) -> i64 {
-        (n / GROUP_DOCUMENTS) as i64
+        (n / GROUP_DOCUMENTS).cast_signed()
     }
 
     /// The `n`-th document.

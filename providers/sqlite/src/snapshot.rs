@@ -117,7 +117,7 @@ impl Snapshot for SqliteSnapshot {
     }
 
     fn get_many<'a>(&'a self, space: Space, keys: &'a [Bytes]) -> Answer<'a, Vec<Option<Bytes>>> {
-        self.with(|connection| keys.iter().map(|key| get(connection, space, key)).collect()).into()
+        self.with(|connection| get_many(connection, space, keys).map_err(from_sqlite)).into()
     }
 
     fn scan<'a>(
@@ -137,6 +137,11 @@ fn get(connection: &Connection, space: Space, key: &[u8]) -> Result<Option<Bytes
         statement.query_row([key], |row| bytes(row, 0)).optional()
     };
     read().map_err(from_sqlite)
+}
+
+fn get_many(connection: &Connection, space: Space, keys: &[Bytes]) -> rusqlite::Result<Vec<Option<Bytes>>> {
+    let mut statement = connection.prepare_cached(statements::of(space).get)?;
+    keys.iter().map(|key| statement.query_row([key.as_ref()], |row| bytes(row, 0)).optional()).collect()
 }
 
 fn scan(
