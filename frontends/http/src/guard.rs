@@ -115,3 +115,64 @@ pub(crate) async fn unknown_route() -> ApiError {
 pub(crate) async fn wrong_method(method: Method) -> ApiError {
     ApiError::new(ErrorKind::MethodNotAllowed, format!("this route has no method {}", method_name(&method)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use nimbus_engine::{Engine, EngineOptions};
+    use nimbus_io::{SimulatedRandomness, SystemClock};
+    use nimbus_namespace::reference::ReferenceProvider;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::gatekeeper::{Decision, Gatekeeper};
+    use crate::metrics::HttpMetrics;
+    use crate::options::HttpOptions;
+
+    struct Open;
+
+    impl Gatekeeper for Open {
+        fn admits(&self, _: &str) -> bool {
+            true
+        }
+
+        fn record(&self, _: Decision) {}
+    }
+
+    /// The status and body of what a route behind the guard answers.
+    async fn ask(path: &str) -> (u16, String) {
+        let engine = Engine::new(Arc::new(ReferenceProvider::default()), EngineOptions::default());
+        let (clock, randomness) = (Arc::new(SystemClock::default()), Arc::new(SimulatedRandomness::new(1)));
+        let mut options = HttpOptions::new(Arc::new(Open), clock, randomness);
+        options.request_timeout_ms = 10;
+        let door = Door::new(engine, options, 80, HttpMetrics::new().unwrap(), bytes::Bytes::new());
+        let router: Router = Router::new()
+            .route("/panic", get(async || -> &'static str { panic!("a bug") }))
+            .route("/never", get(std::future::pending::<&'static str>))
+            .layer(from_fn_with_state(door, guard));
+        let request = Request::get(path).header("authorization", "Bearer x").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_that_tells_nothing() {
+        let (status, body) = ask("/panic").await;
+        assert_eq!(status, 500);
+        assert!(body.contains("service.internal") && !body.contains("a bug"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_is_a_503() {
+        let (status, body) = ask("/never").await;
+        assert_eq!(status, 503);
+        assert!(body.contains("service.request_timeout"), "{body}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::error::ErrorEnvelope;
 use crate::schemas;
@@ -10,9 +10,9 @@ use crate::schemas;
 /// What belongs to no single route.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Nimbus", description = "Tenants, documents, queries and transactions over HTTP."),
+    info(title = "Nimbus", description = "Tenants, documents, queries and transactions over HTTP. The admin token may also be sent as `X-Nimbus-Admin-Token`."),
     components(schemas(ErrorEnvelope)),
-    security(("bearer" = []), ("adminToken" = []))
+    security(("bearer" = []))
 )]
 struct Frame;
 
@@ -23,10 +23,6 @@ pub(crate) fn frame() -> utoipa::openapi::OpenApi {
     components.add_security_scheme(
         "bearer",
         SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()),
-    );
-    components.add_security_scheme(
-        "adminToken",
-        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Nimbus-Admin-Token"))),
     );
     api
 }

@@ -66,6 +66,9 @@ const JSON_BEGINS: [char; 3] = ['{', '"', '['];
 /// `"` is Extended JSON, so that ids made by other doors can be named; an id that has no such form is
 /// written in brackets, `[null]` (an array is no id). All other text is the id itself.
 pub(crate) fn parse_document_id(text: &str) -> Result<Bson> {
+    if text.is_empty() {
+        return Err(ApiError::invalid("the empty id is written as \"\"").at("id"));
+    }
     if !text.starts_with(JSON_BEGINS) {
         return Ok(Bson::String(text.to_owned()));
     }
@@ -129,7 +132,7 @@ mod tests {
         ] {
             assert_eq!(parse_document_id(&document_id_text(&id)).unwrap(), id);
         }
-        for bad in ["{not json", "{\"$oid\":5}", "[]", "[1,2]", "\"a"] {
+        for bad in ["", "{not json", "{\"$oid\":5}", "[]", "[1,2]", "\"a"] {
             parse_document_id(bad).unwrap_err();
         }
     }
