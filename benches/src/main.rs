@@ -15,7 +15,7 @@ mod work;
 use clap::Parser;
 
 use http::Server;
-use measure::{Round, Rounds};
+use measure::{Measuring, Round};
 use nimbus::Nimbus;
 use plain::Plain;
 use table::Table;
@@ -49,28 +49,28 @@ fn main() -> Outcome<()> {
     let nimbus = Nimbus::open(&runtime, &folder.path().join("nimbus"), &work)?;
     let plain = Plain::open(&folder.path().join("plain.sqlite3"), &work)?;
     let server = Server::start(&runtime, &nimbus)?;
-    let rounds = Rounds { rounds, round_ms, only };
+    let measuring = Measuring { rounds, round_ms, only };
 
     let mut table = Table::default();
     for writers in [1, 16] {
         let sync_time = calibrate::sync_time(folder.path())?;
-        durable_inserts(&mut table, &rounds, &nimbus, &plain, writers, &sync_time)?;
+        durable_inserts(&mut table, &measuring, &nimbus, &plain, writers, &sync_time)?;
     }
     for threads in [1, 4] {
         let name = format!("point reads, {threads} thread(s)");
         let ours: Round<'_> = &mut |until| nimbus.point_reads(threads, until);
         let by_hand: Round<'_> = &mut |until| plain.point_reads(threads, until);
-        if let Some([ours, by_hand]) = rounds.compare(&name, [ours, by_hand])? {
+        if let Some([ours, by_hand]) = measuring.compare(&name, [ours, by_hand])? {
             table.row(&name, ours, &[("rusqlite", by_hand)]);
         }
     }
     let name = format!("index scans of {}", work::GROUP_DOCUMENTS);
     let ours: Round<'_> = &mut |until| nimbus.index_scans(until);
-    if let Some([ours, by_hand]) = rounds.compare(&name, [ours, &mut |until| plain.index_scans(until)])? {
+    if let Some([ours, by_hand]) = measuring.compare(&name, [ours, &mut |until| plain.index_scans(until)])? {
         table.row(&name, ours, &[("rusqlite", by_hand)]);
     }
     for connections in [1, 16] {
-        over_http(&mut table, &rounds, &server, &plain, connections)?;
+        over_http(&mut table, &measuring, &server, &plain, connections)?;
     }
     table.print();
     Ok(())
@@ -78,7 +78,7 @@ fn main() -> Outcome<()> {
 
 fn durable_inserts(
     table: &mut Table,
-    rounds: &Rounds,
+    measuring: &Measuring,
     nimbus: &Nimbus<'_>,
     plain: &Plain<'_>,
     writers: u64,
@@ -89,7 +89,7 @@ fn durable_inserts(
     let by_hand: Round<'_> = &mut |until| plain.inserts(writers, until);
     let batched: Round<'_> = &mut |until| plain.batched_inserts(writers, until);
     let before = nimbus.commits_and_groups();
-    let Some([ours, by_hand, batched]) = rounds.compare(&name, [ours, by_hand, batched])? else {
+    let Some([ours, by_hand, batched]) = measuring.compare(&name, [ours, by_hand, batched])? else {
         return Ok(());
     };
     table.row(&name, ours, &[("rusqlite", by_hand), ("rusqlite behind a batcher", batched)]);
@@ -101,7 +101,7 @@ fn durable_inserts(
 
 fn over_http(
     table: &mut Table,
-    rounds: &Rounds,
+    measuring: &Measuring,
     server: &Server<'_>,
     plain: &Plain<'_>,
     connections: u64,
@@ -109,13 +109,13 @@ fn over_http(
     let name = format!("HTTP reads, {connections} connection(s)");
     let ours: Round<'_> = &mut |until| server.reads(connections, until);
     let by_hand: Round<'_> = &mut |until| plain.point_reads(connections, until);
-    if let Some([ours, by_hand]) = rounds.compare(&name, [ours, by_hand])? {
+    if let Some([ours, by_hand]) = measuring.compare(&name, [ours, by_hand])? {
         table.row(&name, ours, &[("rusqlite without HTTP", by_hand)]);
     }
     let name = format!("HTTP durable inserts, {connections} connection(s)");
     let ours: Round<'_> = &mut |until| server.inserts(connections, until);
     let batched: Round<'_> = &mut |until| plain.batched_inserts(connections, until);
-    if let Some([ours, batched]) = rounds.compare(&name, [ours, batched])? {
+    if let Some([ours, batched]) = measuring.compare(&name, [ours, batched])? {
         table.row(&name, ours, &[("rusqlite behind a batcher, without HTTP", batched)]);
     }
     Ok(())

@@ -8,7 +8,7 @@ use crate::Outcome;
 pub(crate) type Round<'a> = &'a mut dyn FnMut(Instant) -> Outcome<u64>;
 
 /// How anything is measured.
-pub(crate) struct Rounds {
+pub(crate) struct Measuring {
     /// How many rounds each side gets.
     pub(crate) rounds: usize,
     /// How long a round is, in milliseconds.
@@ -17,7 +17,7 @@ pub(crate) struct Rounds {
     pub(crate) only: String,
 }
 
-impl Rounds {
+impl Measuring {
     /// Operations a second of each side: medians over rounds that are taken in turns, so that a drift
     /// of the machine meets every side alike. `None` when the phase is left out.
     pub(crate) fn compare<const SIDES: usize>(
