@@ -79,6 +79,12 @@ fn typed_value(key: String, mut object: Map<String, Value>) -> Result<Bson> {
         let message = format!("{key:?} is neither an Extended JSON type nor allowed as a field name");
         return Err(ApiError::invalid(message).detail("key", key));
     }
+    // The library takes text without digits for zero.
+    if let Some(Value::String(text)) = object.get("$numberDecimal")
+        && !is_decimal(text)
+    {
+        return Err(malformed("not a decimal number"));
+    }
     // The library reads a scope leniently, so its fields are checked here.
     let scope = match object.remove("$scope") {
         Some(Value::Object(scope)) if object.contains_key("$code") => Some(to_document(scope)?),
@@ -91,6 +97,20 @@ fn typed_value(key: String, mut object: Map<String, Value>) -> Result<Bson> {
         }
         (value, _) => Ok(value),
     }
+}
+
+/// Whether text is a number (IEEE 754-2008, section 5.12): digits with at most one point and perhaps an
+/// exponent, an infinity, or NaN.
+fn is_decimal(text: &str) -> bool {
+    let text = text.strip_prefix(['+', '-']).unwrap_or(text).to_ascii_lowercase();
+    if matches!(text.as_str(), "inf" | "infinity" | "nan") {
+        return true;
+    }
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let digits = mantissa.replacen('.', "", 1);
+    !digits.is_empty() && all_digits(&digits) && !exponent.is_empty() && all_digits(exponent)
 }
 
 /// The last millisecond of the year 9999, after which a date is written as a number.
@@ -161,6 +181,8 @@ mod tests {
             json!({"$numberDouble": "NaN"}),
             json!({"$numberDouble": "-Infinity"}),
             json!({"$numberDecimal": "1.10"}),
+            json!({"$numberDecimal": "-1.5E+300"}),
+            json!({"$numberDecimal": "-Infinity"}),
             json!({"$binary": {"base64": "AQID", "subType": "00"}}),
             json!({"$code": "f()"}),
             json!({"$code": "f()", "$scope": {"a": {"$oid": "5f0f1e2d3c4b5a6978879695"}}}),
@@ -204,6 +226,9 @@ mod tests {
             (json!({"$oid": "5f0f1e2d3c4b5a6978879695", "more": 1}), "$oid"),
             (json!({"$numberInt": "3000000000"}), "$numberInt"),
             (json!({"$numberDecimal": "abc"}), "$numberDecimal"),
+            (json!({"$numberDecimal": ""}), "$numberDecimal"),
+            (json!({"$numberDecimal": "-.e"}), "$numberDecimal"),
+            (json!({"$numberDecimal": "1e"}), "$numberDecimal"),
             (json!({"$date": "yesterday"}), "$date"),
             (json!({"$binary": {"base64": "!!", "subType": "00"}}), "$binary"),
             (json!({"$binary": {"base64": "", "subType": "zzz"}}), "$binary"),

@@ -44,6 +44,7 @@ names!(
     IndexName,
     Order,
     SortKey,
+    StoredValue,
     TableName,
     TenantId,
 );

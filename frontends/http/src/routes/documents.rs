@@ -64,7 +64,7 @@ pub(crate) struct PatchDocument {
 /// The document's id.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct IdReply<'a> {
-    #[schema(value_type = schemas::DocumentValue)]
+    #[schema(value_type = schemas::StoredValue)]
     id: IdView<'a>,
 }
 

@@ -57,7 +57,7 @@ pub(crate) enum ChangeReply<'a> {
     /// A document was deleted.
     Delete {
         table: &'a str,
-        #[schema(value_type = schemas::DocumentValue)]
+        #[schema(value_type = schemas::StoredValue)]
         id: IdView<'a>,
     },
     /// A table's schema or indexes changed.

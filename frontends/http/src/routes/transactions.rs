@@ -83,7 +83,7 @@ pub(crate) struct TransactionReply<'a> {
 /// The document one mutation wrote.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MutationReply<'a> {
-    #[schema(value_type = schemas::DocumentValue)]
+    #[schema(value_type = schemas::StoredValue)]
     id: IdView<'a>,
     /// Its version now.
     version: u64,
