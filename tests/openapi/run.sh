@@ -25,7 +25,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# Compiled ahead, so that waiting for the server below is waiting for the server only.
+# Compiled ahead, so that its progress is seen.
 if [[ $start == "cargo run"* ]]; then
   build=${start/cargo run/cargo build}
   ${build%% -- *}
@@ -41,7 +41,7 @@ export XDG_DATA_HOME="$scratch/share" XDG_STATE_HOME="$scratch/state"
 $start --port 0 --data-dir "$scratch/data" >"$scratch/out" 2>"$scratch/err" </dev/null &
 server=$!
 url=
-for _ in $(seq 600); do
+for _ in $(seq 6000); do
   url=$(grep -ohm1 'http://[0-9.]*:[0-9]*' "$scratch/out" "$scratch/err" | head -n 1 || true)
   [ -n "$url" ] && break
   kill -0 "$server" 2>/dev/null || break
