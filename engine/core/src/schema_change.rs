@@ -141,7 +141,7 @@ async fn complete(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
     }
     drop(snapshot);
     for index in table.indexes.iter().filter(|index| index.state == IndexState::Building) {
-        tracing::info!(tenant = %core.id, table = %name, index = %index.definition.name, "building an index");
+        tracing::info!(tenant = %core.id, table = %name, index = index.definition.id.0, "building an index");
         build(core, name, table.id, index.definition.id).await?;
     }
     Ok(())
@@ -208,6 +208,11 @@ async fn settle(core: &Arc<TenantCore>, name: &TableName, wanted: Option<&Wanted
             let replaced = built.iter().any(|(id, name)| *id != index.id && *name == index.name);
             let kept = wanted.is_none_or(|wanted| wanted.schema.indexes.contains(&index.schema()));
             index.state = if kept && !replaced { IndexState::Ready } else { IndexState::Dropping };
+        }
+        if let Some(Wanted { schema, .. }) = wanted {
+            // So that a schema reads as it was set: those that were there before stand first until now.
+            let place = |index: &IndexEntry| schema.indexes.iter().position(|other| *other == index.schema());
+            entry.indexes.sort_by_key(|index| place(index).unwrap_or(usize::MAX));
         }
     })
     .await

@@ -307,19 +307,25 @@ impl Run {
     async fn log(&mut self, tenant: &Tenant, head: &Head) -> Result<()> {
         let mut expected = head.log_start;
         let mut digest: Option<StateDigest> = (head.log_start == Sequence(1)).then(StateDigest::default);
+        let mut page = PAGE;
         while expected <= head.sequence {
-            // A damaged head may claim that the log begins at 0.
-            let after = Sequence(expected.0.saturating_sub(1));
-            let records = match tenant.core().namespace.read_log(after, PAGE).await {
+            let after = Sequence(expected.0 - 1);
+            let records = match tenant.core().namespace.read_log(after, page).await {
                 Ok(records) => records,
                 // Trimmed since the snapshot was taken: what is left begins later.
                 Err(StorageError::Trimmed { log_start }) if log_start > expected => {
                     (expected, digest) = (log_start, None);
                     continue;
                 }
+                // Read one by one, a page tells which of its records is the broken one.
+                Err(StorageError::Corruption(_)) if page > 1 => {
+                    page = 1;
+                    continue;
+                }
                 Err(StorageError::Corruption(message)) => {
                     self.log_mismatch(expected, message);
-                    return Ok(());
+                    (expected, digest) = (expected.next(), None);
+                    continue;
                 }
                 Err(error) => return Err(error.into()),
             };

@@ -141,11 +141,13 @@ impl Committer {
     }
 
     async fn lead(self: Arc<Self>) {
+        let mut leadership = Leadership { committer: &self, over: false };
         loop {
             let batch = {
                 let mut queue = self.queue.lock();
                 if queue.waiting.is_empty() {
                     queue.leading = false;
+                    leadership.over = true;
                     self.idle.notify_waiters();
                     return;
                 }
@@ -269,6 +271,31 @@ impl Committer {
             self.advance(&mut log, head);
         }
         Ok(())
+    }
+}
+
+/// Held while leading. A leader that panics, or whose runtime ends, must not leave others waiting for
+/// it: what waits is refused, and the tenant counts as failed, so that it is opened anew.
+struct Leadership<'a> {
+    committer: &'a Committer,
+    over: bool,
+}
+
+impl Drop for Leadership<'_> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let error = StorageError::Unavailable("the tenant's committer has stopped".into());
+        *self.committer.failed.lock() = Some(error.clone());
+        let waiting = {
+            let mut queue = self.committer.queue.lock();
+            queue.leading = false;
+            queue.closed = true;
+            std::mem::take(&mut queue.waiting)
+        };
+        refuse_all(waiting, &error);
+        self.committer.idle.notify_waiters();
     }
 }
 

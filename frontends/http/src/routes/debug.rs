@@ -2,6 +2,9 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use nimbus_engine::EngineMetrics;
+use serde::Serialize;
+use tokio::runtime::Handle;
 
 use crate::error::Result;
 use crate::failures::{OfServer, OfTenant};
@@ -34,4 +37,36 @@ pub(crate) async fn engine_metrics(
     _: NoParameters,
 ) -> Result<Response> {
     reply::ok(&path.tenant(door.engine()).await?.metrics())
+}
+
+/// How the process runs: its tasks, and the engine's sums over all tenants.
+#[derive(Serialize)]
+struct RuntimeMetrics {
+    provider: &'static str,
+    tasks: TaskMetrics,
+    engine: EngineMetrics,
+}
+
+/// The asynchronous runtime that serves every door.
+#[derive(Serialize)]
+struct TaskMetrics {
+    worker_threads: usize,
+    alive: usize,
+    queued: usize,
+}
+
+/// How the server runs, over all tenants.
+#[utoipa::path(get, path = "/debug/runtime/metrics", tag = "debug",
+    responses((status = 200, description = "Figures by name.", body = Object), OfServer))]
+pub(crate) async fn runtime_metrics(State(door): State<Door>, _: NoParameters) -> Result<Response> {
+    let runtime = Handle::current().metrics();
+    reply::ok(&RuntimeMetrics {
+        provider: door.engine().provider_name(),
+        tasks: TaskMetrics {
+            worker_threads: runtime.num_workers(),
+            alive: runtime.num_alive_tasks(),
+            queued: runtime.global_queue_depth(),
+        },
+        engine: door.engine().metrics(),
+    })
 }

@@ -40,6 +40,7 @@ pub(crate) fn all() -> OpenApiRouter<Door> {
         .routes(routes!(journal::read))
         .routes(routes!(debug::consistency))
         .routes(routes!(debug::engine_metrics))
+        .routes(routes!(debug::runtime_metrics))
 }
 
 /// Runs one mutation in a transaction of its own.
