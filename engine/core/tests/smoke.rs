@@ -1,5 +1,7 @@
 //! One walk through the engine: write, read, index, query, page, conflict, verify, delete.
 
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
 use std::sync::Arc;
 
 use bson::{Bson, rawdoc};

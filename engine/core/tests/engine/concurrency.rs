@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bson::{Bson, rawdoc};
-use nimbus_engine::{Engine, EngineError, Query, Result, Tenant};
+use nimbus_engine::{Engine, EngineError, EngineOptions, Mutation, Query, Result, Tenant};
 use nimbus_io::SimulatedRandomness;
 use nimbus_query::{Filter, Predicate};
+use nimbus_types::TableName;
 
 use crate::common::{
     FaultyProvider, Store, delete, fill, increment, indexed, insert, matching, n_of, set, side_by_side,
@@ -40,7 +41,7 @@ async fn increments_end_at_the_exact_sum_however_late_the_storage_answers() {
     println!("seed {SEED}");
     for store in Store::all() {
         let provider = FaultyProvider::delaying(store.provider.clone(), SEED);
-        let engine = Engine::new(Arc::new(provider), nimbus_engine::EngineOptions::default());
+        let engine = Engine::new(Arc::new(provider), EngineOptions::default());
         let a = tenant(&engine, "a").await;
         fill(&a, 1).await;
         let writers = (0..6).map(|_| {
@@ -110,9 +111,11 @@ async fn a_phantom_is_refused_and_a_write_elsewhere_is_not() {
 async fn whoever_found_no_table_conflicts_with_whoever_makes_it() {
     let engine = Store::reference().engine();
     let a = tenant(&engine, "a").await;
+    let other = TableName::parse("other").unwrap();
+    a.transact(vec![Mutation::Insert { table: other.clone(), fields: rawdoc! {} }]).await.unwrap();
     let mut txn = a.begin().await.unwrap();
     assert!(txn.find(&Query::all(table())).await.unwrap().is_empty());
-    txn.insert(&nimbus_types::TableName::parse("other").unwrap(), rawdoc! {}).await.unwrap();
+    txn.insert(&other, rawdoc! {}).await.unwrap();
     a.transact(insert(rawdoc! { "_id": 1 })).await.unwrap();
     assert!(matches!(txn.commit().await, Err(EngineError::WriteConflict)));
 }
@@ -208,7 +211,7 @@ async fn callers_that_go_away_in_mid_commit_leave_whole_transactions() {
     println!("seed {SEED}");
     for store in Store::all() {
         let provider = FaultyProvider::delaying(store.provider.clone(), SEED);
-        let engine = Engine::new(Arc::new(provider), nimbus_engine::EngineOptions::default());
+        let engine = Engine::new(Arc::new(provider), EngineOptions::default());
         let a = tenant(&engine, "a").await;
         a.set_schema(indexed(true, &["n"])).await.unwrap();
         for n in 0..30_i32 {

@@ -1,4 +1,4 @@
-//! Regressions of index maintenance: what a refused write, or one that is cut short, leaves behind.
+//! Regressions of index maintenance: what a refused write leaves behind, how a changed schema reads.
 
 use bson::{Bson, rawdoc};
 use nimbus_engine::EngineError;
@@ -31,4 +31,14 @@ async fn a_refused_write_stages_nothing_so_its_transaction_may_go_on() {
         found.iter().map(|document| document.body().get_i32("free").unwrap()).collect::<Vec<_>>(),
         [1, 4]
     );
+}
+
+#[tokio::test]
+async fn a_schema_reads_as_it_was_set_whichever_indexes_were_there_before() {
+    let engine = Store::reference().engine();
+    let a = tenant(&engine, "a").await;
+    for paths in [&["b"][..], &["a", "b", "c"], &["c", "a"]] {
+        let schema = a.set_schema(indexed(false, paths)).await.unwrap();
+        assert_eq!(a.schema(&table()).await.unwrap(), Some(schema));
+    }
 }

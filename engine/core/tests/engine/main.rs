@@ -3,6 +3,8 @@
 //!
 //! One binary, so that the helpers of `common` are compiled once and each of them is used.
 
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+
 mod common;
 mod concurrency;
 mod faults;

@@ -1,9 +1,12 @@
 //! What the model test does: steps over few ids and few values, so that they collide.
 
+use std::ops::Range;
+
 use bson::{Bson, Document, doc};
 use nimbus_engine::{FieldSchema, FieldType, IndexSchema};
 use nimbus_query::{Filter, Predicate, SortKey};
 use nimbus_types::index::IndexField;
+use proptest::bool::weighted;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any};
@@ -26,7 +29,7 @@ pub(super) enum Step {
     RemoveSchema {
         table: usize,
     },
-    Ask(Question),
+    Ask(Vec<Question>),
     Verify,
     /// Close the engine and go on with a new one.
     Reopen,
@@ -75,8 +78,6 @@ pub(super) struct Question {
     pub(super) page_size: Option<usize>,
 }
 
-const PATHS: [&str; 10] = ["a", "b", "c", "a.x", "a.y", "b.x", "a.0", "a.0.x", "b.1", "_id"];
-
 pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         10 => vec(write(), 1..4).prop_map(Step::Transact),
@@ -84,12 +85,20 @@ pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(parts, commit)| Step::Transaction { parts, commit }),
         4 => schema(),
         1 => table().prop_map(|table| Step::RemoveSchema { table }),
-        12 => question().prop_map(Step::Ask),
+        12 => vec(question(), 1..12).prop_map(Step::Ask),
         2 => Just(Step::Verify),
         1 => Just(Step::Reopen),
     ];
-    // One pause a case at most, since it is waited for.
-    (vec(step, 1..most), proptest::bool::weighted(0.1)).prop_map(|(mut steps, idle)| {
+    // Documents to begin with, those with the same id passed over; one pause a case at most, since it
+    // is waited for.
+    let inserts = vec((id(), fields()), 0..12).prop_map(|inserts| {
+        let write = |(id, fields)| {
+            Part::Write(Write { table: 0, id, kind: WriteKind::Insert { fields }, if_version: Version::Any })
+        };
+        Step::Transaction { parts: inserts.into_iter().map(write).collect(), commit: true }
+    });
+    (inserts, vec(step, 1..most), weighted(0.1)).prop_map(|(inserts, mut steps, idle)| {
+        steps.insert(0, inserts);
         if idle {
             steps.insert(steps.len() / 2, Step::Idle);
         }
@@ -162,15 +171,35 @@ fn nested() -> impl Strategy<Value = Document> {
 fn value() -> impl Strategy<Value = Bson> {
     let element = prop_oneof![3 => scalar(), 2 => nested().prop_map(Bson::Document), 1 => vec(scalar(), 0..3).prop_map(Bson::Array)];
     prop_oneof![
-        8 => scalar(),
+        6 => scalar(),
         2 => nested().prop_map(Bson::Document),
-        1 => vec(nested().prop_map(Bson::Document), 0..3).prop_map(Bson::Array),
+        3 => vec(nested().prop_map(Bson::Document), 0..3).prop_map(Bson::Array),
         2 => vec(element, 0..3).prop_map(Bson::Array),
     ]
 }
 
 fn path() -> impl Strategy<Value = String> {
-    sample::select(PATHS.to_vec()).prop_map(str::to_owned)
+    let path = prop_oneof![
+        3 => Just("a"),
+        3 => Just("a.x"),
+        3 => Just("a.y"),
+        2 => Just("b"),
+        2 => sample::select(vec!["c", "b.x", "a.0", "a.0.x", "b.1", "_id"]),
+    ];
+    path.prop_map(str::to_owned)
+}
+
+/// Fields with distinct paths, each ascending or descending.
+fn order(count: Range<usize>) -> impl Strategy<Value = Vec<IndexField>> {
+    vec((path(), any::<bool>()), count).prop_map(|fields| {
+        let mut order: Vec<IndexField> = Vec::new();
+        for (path, descending) in fields {
+            if order.iter().all(|field| field.path != path) {
+                order.push(IndexField { path, descending });
+            }
+        }
+        order
+    })
 }
 
 fn schema() -> impl Strategy<Value = Step> {
@@ -181,32 +210,30 @@ fn schema() -> impl Strategy<Value = Step> {
     )
         .prop_map(|(name, field_type, required)| FieldSchema { name: name.into(), field_type, required });
     let fields = option::weighted(0.15, field).prop_map(|field| field.into_iter().collect());
-    let index =
-        (vec((path(), any::<bool>()), 1..4), sample::select(vec![false, false, false, true]), any::<bool>());
-    let indexes = vec(index, 0..4).prop_map(|indexes| {
-        let named = |(number, (fields, unique, sparse)): (usize, (Vec<(String, bool)>, bool, bool))| {
-            let mut kept: Vec<IndexField> = Vec::new();
-            for (path, descending) in fields {
-                if kept.iter().all(|field| field.path != path) {
-                    kept.push(IndexField { path, descending });
-                }
-            }
-            IndexSchema { name: format!("index{number}"), fields: kept, unique, sparse }
-        };
-        indexes.into_iter().enumerate().map(named).collect()
+    let index = (order(1..4), weighted(0.25), any::<bool>())
+        .prop_map(|(fields, unique, sparse)| IndexSchema { name: String::new(), fields, unique, sparse });
+    let indexes = vec(index, 0..4).prop_map(|mut indexes| {
+        for (number, index) in indexes.iter_mut().enumerate() {
+            index.name = format!("index{number}");
+        }
+        indexes
     });
     (table(), fields, indexes).prop_map(|(table, fields, indexes)| Step::SetSchema { table, fields, indexes })
 }
 
+fn operand() -> impl Strategy<Value = Bson> {
+    prop_oneof![3 => scalar(), 1 => value()]
+}
+
 fn filter() -> impl Strategy<Value = Filter> {
     let predicate = prop_oneof![
-        4 => value().prop_map(Predicate::Eq),
+        4 => operand().prop_map(Predicate::Eq),
         1 => value().prop_map(Predicate::Ne),
-        2 => value().prop_map(Predicate::Gt),
-        2 => value().prop_map(Predicate::Gte),
-        2 => value().prop_map(Predicate::Lt),
-        2 => value().prop_map(Predicate::Lte),
-        2 => vec(value(), 0..4).prop_map(Predicate::In),
+        2 => operand().prop_map(Predicate::Gt),
+        2 => operand().prop_map(Predicate::Gte),
+        2 => operand().prop_map(Predicate::Lt),
+        2 => operand().prop_map(Predicate::Lte),
+        2 => vec(operand(), 0..4).prop_map(Predicate::In),
         1 => vec(value(), 0..3).prop_map(Predicate::NotIn),
         2 => any::<bool>().prop_map(Predicate::Exists),
         1 => sample::select(vec!["", "a", "ab"]).prop_map(|text| Predicate::Prefix(text.to_owned())),
@@ -218,7 +245,7 @@ fn filter() -> impl Strategy<Value = Filter> {
     ];
     leaf.prop_recursive(2, 6, 3, |inner| {
         prop_oneof![
-            3 => vec(inner.clone(), 0..3).prop_map(Filter::And),
+            5 => vec(inner.clone(), 0..4).prop_map(Filter::And),
             2 => vec(inner.clone(), 0..3).prop_map(Filter::Or),
             1 => inner.prop_map(|filter| Filter::Not(Box::new(filter))),
         ]
@@ -226,17 +253,8 @@ fn filter() -> impl Strategy<Value = Filter> {
 }
 
 fn question() -> impl Strategy<Value = Question> {
-    let sort = vec((path(), any::<bool>()), 0..3).prop_map(|fields| {
-        let mut sort: Vec<SortKey> = Vec::new();
-        for (path, descending) in fields {
-            if sort.iter().all(|key| key.path != path) {
-                sort.push(SortKey { path, descending });
-            }
-        }
-        sort
-    });
     let skip = prop_oneof![2 => Just(0_usize), 1 => 0..4_usize];
-    (table(), filter(), sort, skip, option::of(0..5_usize), option::of(1..4_usize)).prop_map(
+    (table(), filter(), order(0..3), skip, option::of(0..5_usize), option::of(1..4_usize)).prop_map(
         |(table, filter, sort, skip, limit, page_size)| Question {
             table,
             filter,

@@ -3,23 +3,24 @@
 //! The seed is printed; `NIMBUS_MODEL_SEED` and `NIMBUS_MODEL_CASES` choose others. proptest shrinks what
 //! fails to few steps.
 
+mod calls;
 mod generate;
 mod naive;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bson::Document;
 use nimbus_engine::{
-    Engine, EngineOptions, JournalChange, Mutation, Query, StoredDocument, TableSchema, Tenant, Transaction,
+    Engine, EngineError, EngineOptions, JournalChange, Query, StoredDocument, TableSchema, Tenant,
 };
 use nimbus_io::SimulatedClock;
 use nimbus_query::sort_key;
-use nimbus_types::{Sequence, TableName};
+use nimbus_types::Sequence;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use self::generate::{Part, Question, Step, Version, Write, WriteKind, steps};
-use self::naive::{Kept, Naive, encoded, raw};
+use self::calls::{all_pages, mutation, query_of, table_name, write_to};
+use self::generate::{Part, Question, Step, Version, Write, steps};
+use self::naive::{Kept, Naive, encoded};
 use crate::common::{Store, tenant_id, until, verified};
 
 const START_MS: u64 = 1_000;
@@ -61,10 +62,6 @@ fn check(cases: u32, most_steps: usize, store: fn() -> Store) {
     }
 }
 
-fn table_name(at: usize) -> TableName {
-    TableName::parse(["first", "second"][at]).unwrap()
-}
-
 /// One tenant of one engine, and what the model says it holds.
 struct Case {
     store: Store,
@@ -96,7 +93,7 @@ impl Case {
                 let answer = self.tenant().await.set_schema(schema.clone()).await;
                 let mut wanted = self.naive.clone();
                 let expected = wanted.set_schema(*table, schema);
-                assert_eq!(answer.as_ref().map(drop).map_err(|error| error.kind()), expected, "{answer:?}");
+                assert_eq!(answer.as_ref().map(drop).map_err(EngineError::kind), expected, "{answer:?}");
                 if expected.is_ok() {
                     self.naive = wanted;
                 }
@@ -105,7 +102,11 @@ impl Case {
                 let had = self.naive.tables[*table].schema.take().is_some();
                 assert_eq!(self.tenant().await.remove_schema(&table_name(*table)).await.unwrap(), had);
             }
-            Step::Ask(question) => self.ask(question).await,
+            Step::Ask(questions) => {
+                for question in questions {
+                    self.ask(question).await;
+                }
+            }
             Step::Verify => {
                 verified(&self.tenant().await).await;
             }
@@ -152,11 +153,7 @@ impl Case {
                 Part::Write(write) => {
                     let answer = write_to(&mut txn, write, &scratch).await;
                     let expected = scratch.apply(write);
-                    assert_eq!(
-                        answer.as_ref().map(drop).map_err(|error| error.kind()),
-                        expected,
-                        "{answer:?}"
-                    );
+                    assert_eq!(answer.as_ref().map(drop).map_err(EngineError::kind), expected, "{answer:?}");
                 }
                 Part::Ask(question) => {
                     let query = query_of(question);
@@ -239,61 +236,6 @@ fn kept(document: &StoredDocument) -> Kept {
         version: document.version.0,
         created_ms: document.created_ms,
         updated_ms: document.updated_ms,
-    }
-}
-
-fn required(write: &Write, naive: &Naive) -> Option<Sequence> {
-    let stored = naive.tables[write.table].documents.get(&encoded(&write.id)).map_or(0, |kept| kept.version);
-    match write.if_version {
-        Version::Any => None,
-        Version::Right => Some(Sequence(stored)),
-        Version::Wrong => Some(Sequence(stored + 1_000)),
-    }
-}
-
-fn mutation(write: &Write, naive: &Naive) -> Mutation {
-    let (table, id, if_version) = (table_name(write.table), write.id.clone(), required(write, naive));
-    match &write.kind {
-        WriteKind::Insert { fields } => Mutation::Insert { table, fields: raw(&with_id_last(write, fields)) },
-        WriteKind::Replace { fields } => Mutation::Replace { table, id, fields: raw(fields), if_version },
-        WriteKind::Patch { set, unset } => {
-            Mutation::Patch { table, id, set: raw(set), unset: unset.clone(), if_version }
-        }
-        WriteKind::Delete => Mutation::Delete { table, id, if_version },
-    }
-}
-
-async fn write_to(txn: &mut Transaction, write: &Write, naive: &Naive) -> nimbus_engine::Result<()> {
-    let (table, id, if_version) = (table_name(write.table), &write.id, required(write, naive));
-    match &write.kind {
-        WriteKind::Insert { fields } => txn.insert(&table, raw(&with_id_last(write, fields))).await.map(drop),
-        WriteKind::Replace { fields } => txn.replace(&table, id, raw(fields), if_version).await,
-        WriteKind::Patch { set, unset } => txn.patch(&table, id, &raw(set), unset, if_version).await,
-        WriteKind::Delete => txn.delete(&table, id, if_version).await,
-    }
-}
-
-fn with_id_last(write: &Write, fields: &Document) -> Document {
-    let mut fields = fields.clone();
-    fields.insert("_id", write.id.clone());
-    fields
-}
-
-fn query_of(question: &Question) -> Query {
-    let Question { table, filter, sort, skip, limit, .. } = question.clone();
-    Query { table: table_name(table), filter, sort, skip, limit }
-}
-
-async fn all_pages(tenant: &Tenant, query: &Query, size: usize) -> Vec<StoredDocument> {
-    let (mut found, mut cursor) = (Vec::new(), None);
-    loop {
-        let page = tenant.find_page(query, size, cursor.as_deref()).await.unwrap();
-        assert!(page.documents.len() <= size);
-        found.extend(page.documents);
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return found;
-        }
     }
 }
 

@@ -115,10 +115,8 @@ impl Naive {
 
     /// What matches a query's filter, with its sort key, in the query's order.
     pub(super) fn select(&self, at: usize, query: &Query) -> Vec<(Vec<u8>, &Kept)> {
-        let ranked = self.tables[at].documents.values().filter_map(|kept| {
-            query.filter.matches(&kept.body).then(|| (sort_key(&kept.body, &query.sort), kept))
-        });
-        let mut ranked: Vec<_> = ranked.collect();
+        let matching = self.tables[at].documents.values().filter(|kept| query.filter.matches(&kept.body));
+        let mut ranked: Vec<_> = matching.map(|kept| (sort_key(&kept.body, &query.sort), kept)).collect();
         ranked.sort_by(|a, b| a.0.cmp(&b.0));
         ranked
     }
