@@ -309,7 +309,8 @@ impl Run {
         let mut digest: Option<StateDigest> = (head.log_start == Sequence(1)).then(StateDigest::default);
         let mut page = PAGE;
         while expected <= head.sequence {
-            let after = Sequence(expected.0 - 1);
+            // A damaged head may claim that the log begins at 0.
+            let after = Sequence(expected.0.saturating_sub(1));
             let records = match tenant.core().namespace.read_log(after, page).await {
                 Ok(records) => records,
                 // Trimmed since the snapshot was taken: what is left begins later.

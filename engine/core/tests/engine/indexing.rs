@@ -1,4 +1,5 @@
-//! Regressions of index maintenance: what a refused write leaves behind, how a changed schema reads.
+//! Regressions of index maintenance: what a refused write leaves behind, how a changed schema reads, and
+//! that an index of arrays answers with each document once.
 
 use bson::{Bson, rawdoc};
 use nimbus_engine::EngineError;
@@ -41,4 +42,26 @@ async fn a_schema_reads_as_it_was_set_whichever_indexes_were_there_before() {
         let schema = a.set_schema(indexed(false, paths)).await.unwrap();
         assert_eq!(a.schema(&table()).await.unwrap(), Some(schema));
     }
+}
+
+#[tokio::test]
+async fn pages_over_an_index_of_arrays_meet_each_document_once() {
+    let engine = Store::reference().engine();
+    let a = tenant(&engine, "a").await;
+    a.set_schema(indexed(false, &["many"])).await.unwrap();
+    for id in 0..4 {
+        a.transact(insert(rawdoc! { "_id": id, "many": [1, 2, 3] })).await.unwrap();
+    }
+    let query = matching("many", Predicate::Gte(Bson::Int32(1)));
+    assert_eq!(a.explain(&query).await.unwrap().access, "index");
+    let (mut ids, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = a.find_page(&query, 1, cursor.as_deref()).await.unwrap();
+        ids.extend(page.documents.iter().map(|document| document.body().get_i32("_id").unwrap()));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(ids, [0, 1, 2, 3]);
 }

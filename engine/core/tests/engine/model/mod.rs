@@ -29,7 +29,7 @@ const IDLE_CLOSE_MS: u64 = 400;
 
 #[test]
 fn any_steps_on_the_reference_model_end_as_the_simple_model_says() {
-    check(160, 30, Store::reference);
+    check(400, 30, Store::reference);
 }
 
 #[test]
