@@ -2,14 +2,19 @@
 //!
 //! From one snapshot it recomputes every digest, checks every stored value, derives index entries
 //! from documents and compares them with those stored, and checks that the retained log's sequences
-//! and digests chain up to the head; then it asks the storage for its own check. Promises: reads
-//! only; memory is bounded by pages; each mismatch names its key or sequence.
+//! and digests chain up to the head; then it asks the storage for its own check. Where the catalog
+//! cannot be read, nothing is said of tables and indexes. Promises: reads only; memory is bounded by
+//! pages, between which other tasks get their turn; each mismatch names its key or sequence.
+
+mod log;
+
+use std::collections::HashMap;
 
 use bson::RawDocument;
 use bytes::Bytes;
-use nimbus_namespace::{Direction, Head, KeyRange, Snapshot, Space, StateDigest, StorageError};
+use nimbus_namespace::{Direction, Entry, Head, KeyRange, Snapshot, Space, StateDigest};
 use nimbus_types::index::derive;
-use nimbus_types::{Sequence, TableId, key};
+use nimbus_types::{IndexId, TableId, key};
 use serde::Serialize;
 
 use crate::catalog::{Catalog, Index, IndexState, Table, table_of_key};
@@ -90,6 +95,8 @@ pub struct ConsistencyReport {
     pub tenant: String,
     /// Sequence of the state that was verified.
     pub sequence: u64,
+    /// Time of that state's last commit, epoch milliseconds; 0 when there is none.
+    pub time_ms: u64,
     /// Sequence of the oldest log record kept.
     pub log_start: u64,
     /// Digests, stored and recomputed.
@@ -121,19 +128,23 @@ impl Tenant {
         let snapshot = self.snapshot().await?;
         let mut run = Run::default();
         let catalog = match Catalog::load(&*snapshot).await {
-            Ok(catalog) => catalog,
+            Ok(catalog) => Some(catalog),
             Err(error) => {
                 run.found(Mismatch::new(MismatchKind::Meta, format!("the catalog cannot be read: {error}")));
-                Catalog::default()
+                None
             }
         };
-        run.documents(&*snapshot, &catalog).await?;
-        run.index_entries(&*snapshot, &catalog).await?;
+        run.documents(&*snapshot, catalog.as_ref()).await?;
+        run.index_entries(&*snapshot, catalog.as_ref()).await?;
         run.meta(&*snapshot).await?;
         let digests = run.digests(snapshot.head());
         let head = snapshot.head().clone();
         drop(snapshot);
-        run.log(self, &head).await?;
+        let log = log::check_log(&*self.core().namespace, &head).await?;
+        run.counts.log_records = log.records;
+        for (sequence, message) in log.faults {
+            run.found(Mismatch { sequence: Some(sequence.0), ..Mismatch::new(MismatchKind::Log, message) });
+        }
         for fault in self.core().namespace.check().await?.faults {
             run.found(Mismatch {
                 key: Some(fault.location),
@@ -144,6 +155,7 @@ impl Tenant {
             ok: run.mismatch_count == 0,
             tenant: self.id().to_string(),
             sequence: head.sequence.0,
+            time_ms: head.time_ms,
             log_start: head.log_start.0,
             digests,
             counts: run.counts,
@@ -169,17 +181,14 @@ impl Run {
         }
     }
 
-    async fn documents(&mut self, snapshot: &dyn Snapshot, catalog: &Catalog) -> Result<()> {
+    async fn documents(&mut self, snapshot: &dyn Snapshot, catalog: Option<&Catalog>) -> Result<()> {
         let mut rest = Some(KeyRange::all());
-        while let Some(range) = rest {
-            let page =
-                Reader::of_snapshot(snapshot).scan(Space::Documents, range, Direction::Forward, PAGE).await?;
-            for entry in page.entries {
+        while let Some(entries) = next_page(snapshot, Space::Documents, &mut rest).await? {
+            for entry in entries {
                 self.computed.add(Space::Documents, &entry.key, &entry.value);
                 self.counts.documents += 1;
                 self.document(snapshot, catalog, &entry.key, entry.value).await?;
             }
-            rest = page.rest;
         }
         Ok(())
     }
@@ -187,7 +196,7 @@ impl Run {
     async fn document(
         &mut self,
         snapshot: &dyn Snapshot,
-        catalog: &Catalog,
+        catalog: Option<&Catalog>,
         key: &Bytes,
         value: Bytes,
     ) -> Result<()> {
@@ -200,20 +209,22 @@ impl Run {
             self.found(broken("the key is malformed".into(), None));
             return Ok(());
         };
-        let Some(table) = catalog.table_by_id(table) else {
+        let table = catalog.and_then(|catalog| catalog.table_by_id(table)).map(AsRef::as_ref);
+        if catalog.is_some() && table.is_none() {
             self.found(broken("the document belongs to no table".into(), None));
             return Ok(());
-        };
+        }
         let document = match StoredDocument::open(value) {
             Ok(document) => document,
             Err(error) => {
-                self.found(broken(error.to_string(), Some(table)));
+                self.found(broken(error.to_string(), table));
                 return Ok(());
             }
         };
         if key::encode_id(document.id()).ok().as_deref() != Some(encoded_id) {
-            self.found(broken("the document stands under another document's key".into(), Some(table)));
+            self.found(broken("the document stands under another document's key".into(), table));
         }
+        let Some(table) = table else { return Ok(()) };
         let ready = table.indexes.iter().filter(|index| index.state == IndexState::Ready);
         for index in ready {
             for fields in derived(index, document.body()) {
@@ -234,29 +245,27 @@ impl Run {
         Ok(())
     }
 
-    async fn index_entries(&mut self, snapshot: &dyn Snapshot, catalog: &Catalog) -> Result<()> {
+    async fn index_entries(&mut self, snapshot: &dyn Snapshot, catalog: Option<&Catalog>) -> Result<()> {
+        let owners = catalog.map(owners);
         let mut rest = Some(KeyRange::all());
-        while let Some(range) = rest {
-            let page =
-                Reader::of_snapshot(snapshot).scan(Space::Index, range, Direction::Forward, PAGE).await?;
-            for entry in page.entries {
+        while let Some(entries) = next_page(snapshot, Space::Index, &mut rest).await? {
+            for entry in entries {
                 self.computed.add(Space::Index, &entry.key, &entry.value);
                 self.counts.index_entries += 1;
-                if let Some(mismatch) = orphan(snapshot, catalog, &entry.key, &entry.value).await? {
+                if let Some(owners) = &owners
+                    && let Some(mismatch) = orphan(snapshot, owners, &entry.key, &entry.value).await?
+                {
                     self.found(mismatch);
                 }
             }
-            rest = page.rest;
         }
         Ok(())
     }
 
     async fn meta(&mut self, snapshot: &dyn Snapshot) -> Result<()> {
         let mut rest = Some(KeyRange::all());
-        while let Some(range) = rest {
-            let page =
-                Reader::of_snapshot(snapshot).scan(Space::Meta, range, Direction::Forward, PAGE).await?;
-            for entry in page.entries {
+        while let Some(entries) = next_page(snapshot, Space::Meta, &mut rest).await? {
+            for entry in entries {
                 self.computed.add(Space::Meta, &entry.key, &entry.value);
                 self.counts.meta += 1;
                 if let Err(error) = open_meta(&entry.value) {
@@ -268,7 +277,6 @@ impl Run {
                     });
                 }
             }
-            rest = page.rest;
         }
         Ok(())
     }
@@ -303,73 +311,34 @@ impl Run {
             })
             .collect()
     }
+}
 
-    async fn log(&mut self, tenant: &Tenant, head: &Head) -> Result<()> {
-        let mut expected = head.log_start;
-        let mut digest: Option<StateDigest> = (head.log_start == Sequence(1)).then(StateDigest::default);
-        let mut page = PAGE;
-        while expected <= head.sequence {
-            // A damaged head may claim that the log begins at 0.
-            let after = Sequence(expected.0.saturating_sub(1));
-            let records = match tenant.core().namespace.read_log(after, page).await {
-                Ok(records) => records,
-                // Trimmed since the snapshot was taken: what is left begins later.
-                Err(StorageError::Trimmed { log_start }) if log_start > expected => {
-                    (expected, digest) = (log_start, None);
-                    continue;
-                }
-                // Read one by one, a page tells which of its records is the broken one.
-                Err(StorageError::Corruption(_)) if page > 1 => {
-                    page = 1;
-                    continue;
-                }
-                Err(StorageError::Corruption(message)) => {
-                    self.log_mismatch(expected, message);
-                    (expected, digest) = (expected.next(), None);
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            if records.is_empty() {
-                self.log_mismatch(expected, format!("the log ends before its head, {}", head.sequence));
-                return Ok(());
-            }
-            for record in records {
-                if record.sequence > head.sequence {
-                    return Ok(());
-                }
-                self.counts.log_records += 1;
-                if record.sequence != expected {
-                    self.log_mismatch(
-                        expected,
-                        format!("the record is missing; the next is {}", record.sequence),
-                    );
-                    digest = None;
-                }
-                if digest.as_ref().is_some_and(|digest| *digest != record.previous_digest) {
-                    self.log_mismatch(
-                        record.sequence,
-                        "the digest does not follow from the record before".into(),
-                    );
-                }
-                expected = record.sequence.next();
-                digest = Some(record.digest);
-            }
-        }
-        if digest.is_some_and(|digest| digest != head.digest) {
-            self.log_mismatch(head.sequence, "the head's digest is not that of the last record".into());
-        }
-        Ok(())
-    }
+/// The next entries of a space, once other tasks have had their turn; `None` when there is no more.
+async fn next_page(
+    snapshot: &dyn Snapshot,
+    space: Space,
+    rest: &mut Option<KeyRange>,
+) -> Result<Option<Vec<Entry>>> {
+    let Some(range) = rest.take() else { return Ok(None) };
+    tokio::task::yield_now().await;
+    let page = Reader::of_snapshot(snapshot).scan(space, range, Direction::Forward, PAGE).await?;
+    *rest = page.rest;
+    Ok(Some(page.entries))
+}
 
-    fn log_mismatch(&mut self, sequence: Sequence, message: String) {
-        self.found(Mismatch { sequence: Some(sequence.0), ..Mismatch::new(MismatchKind::Log, message) });
-    }
+/// Every index by its number, with its table.
+type Owners<'a> = HashMap<IndexId, (&'a Table, &'a Index)>;
+
+fn owners(catalog: &Catalog) -> Owners<'_> {
+    catalog
+        .tables()
+        .flat_map(|table| table.indexes.iter().map(move |index| (index.definition.id, (&**table, index))))
+        .collect()
 }
 
 async fn orphan(
     snapshot: &dyn Snapshot,
-    catalog: &Catalog,
+    owners: &Owners<'_>,
     key: &Bytes,
     value: &Bytes,
 ) -> Result<Option<Mismatch>> {
@@ -379,11 +348,9 @@ async fn orphan(
         key: Some(format!("{} -> {}", hex(key), print_document_key(value))),
         ..Mismatch::new(MismatchKind::IndexEntryOrphan, message)
     };
-    let owner = catalog.tables().find_map(|table| {
-        let owns = |index: &&Index| key.starts_with(&key::index_prefix(index.definition.id));
-        table.indexes.iter().find(owns).map(|index| (table, index))
-    });
-    let Some((table, index)) = owner else {
+    // An entry's key begins with its index's number.
+    let number = key.first_chunk().map(|number| IndexId(u32::from_be_bytes(*number)));
+    let Some((table, index)) = number.and_then(|number| owners.get(&number).copied()) else {
         return Ok(Some(found(None, None, "the entry belongs to no index")));
     };
     if index.state == IndexState::Dropping {

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use nimbus_types::Sequence;
 
-use crate::digest::StateDigest;
+use crate::digest::{DigestSums, StateDigest};
 use crate::error::{Result, StorageError};
 
 /// One of a namespace's three ordered key spaces.
@@ -72,10 +72,10 @@ pub struct CommitRecord {
     pub sequence: Sequence,
     /// Epoch milliseconds; never less than the record before.
     pub time_ms: u64,
-    /// State digest before this commit; equal to the previous record's `digest`.
-    pub previous_digest: StateDigest,
-    /// State digest after this commit.
-    pub digest: StateDigest,
+    /// Sums of the state before this commit; equal to the previous record's `sums`.
+    pub previous_sums: DigestSums,
+    /// Sums of the state after this commit.
+    pub sums: DigestSums,
     /// Changes to `Documents` and `Meta`, in order, at most one a key.
     pub changes: Vec<KeyChange>,
 }
@@ -101,10 +101,12 @@ impl Commit {
 pub struct CommitGroup {
     /// Never empty when handed to a namespace; sequences without a gap.
     pub commits: Vec<Commit>,
+    /// State digest after the last commit, which becomes the head's. Its sums are that commit's.
+    pub digest: StateDigest,
 }
 
 impl CommitGroup {
-    /// The last commit's record, whose sequence and digest become the head.
+    /// The last commit's record, whose sequence and time become the head's.
     pub fn last_record(&self) -> Option<&CommitRecord> {
         self.commits.last().map(|commit| &commit.record)
     }
@@ -112,22 +114,22 @@ impl CommitGroup {
 
 /// Version byte that opens an encoded record.
 const RECORD_VERSION: u8 = 1;
+/// Bytes of an encoded record without its changes.
+const RECORD_FIXED_BYTES: usize = 4 + 1 + 8 + 8 + 2 * 48 + 4;
 
 impl CommitRecord {
     /// Stored form, all integers little-endian: `crc32 u32` over what follows · `version u8` ·
-    /// `sequence u64` · `time_ms u64` · previous digest · digest · `count u32` · per change
-    /// `space u8` · `kind u8` (0 removal, 1 value) · `key_len u32` · key · [`value_len u32` · value].
-    /// A digest is `documents u128 · meta u128 · count u32 · (index u32 · sum u128)…`.
+    /// `sequence u64` · `time_ms u64` · previous sums · sums · `count u32` · per change `space u8` ·
+    /// `kind u8` (0 removal, 1 value) · `key_len u32` · key · [`value_len u32` · value].
+    /// Sums are `documents u128 · index u128 · meta u128`.
     pub fn encode(&self) -> Vec<u8> {
-        let size: usize =
-            self.changes.iter().map(|c| 10 + c.key.len() + c.value.as_ref().map_or(0, Bytes::len)).sum();
-        let mut out = Vec::with_capacity(size + 160);
+        let mut out = Vec::with_capacity(self.encoded_bytes());
         out.extend_from_slice(&[0; 4]);
         out.push(RECORD_VERSION);
         out.extend_from_slice(&self.sequence.0.to_le_bytes());
         out.extend_from_slice(&self.time_ms.to_le_bytes());
-        self.previous_digest.encode(&mut out);
-        self.digest.encode(&mut out);
+        self.previous_sums.encode(&mut out);
+        self.sums.encode(&mut out);
         out.extend_from_slice(&(self.changes.len() as u32).to_le_bytes());
         for change in &self.changes {
             out.push(change.space.tag());
@@ -140,6 +142,13 @@ impl CommitRecord {
         let crc = crc32fast::hash(&out[4..]);
         out[..4].copy_from_slice(&crc.to_le_bytes());
         out
+    }
+
+    /// How many bytes [`CommitRecord::encode`] answers.
+    pub fn encoded_bytes(&self) -> usize {
+        let value_bytes = |value: &Bytes| 4 + value.len();
+        let changes = self.changes.iter().map(|c| 6 + c.key.len() + c.value.as_ref().map_or(0, value_bytes));
+        RECORD_FIXED_BYTES + changes.sum::<usize>()
     }
 
     /// Reads what [`CommitRecord::encode`] wrote. Keys and values share `stored`'s memory. Anything
@@ -158,8 +167,8 @@ impl CommitRecord {
         }
         let sequence = Sequence(reader.u64()?);
         let time_ms = reader.u64()?;
-        let previous_digest = StateDigest::decode(&mut reader)?;
-        let digest = StateDigest::decode(&mut reader)?;
+        let previous_sums = DigestSums::decode(&mut reader)?;
+        let sums = DigestSums::decode(&mut reader)?;
         let count = reader.u32()?;
         let mut changes = Vec::with_capacity((count as usize).min(stored.len() / 6));
         for _ in 0..count {
@@ -169,7 +178,7 @@ impl CommitRecord {
             let value = if has_value { Some(reader.bytes()?) } else { None };
             changes.push(KeyChange { space, key, value });
         }
-        Ok(Self { sequence, time_ms, previous_digest, digest, changes })
+        Ok(Self { sequence, time_ms, previous_sums, sums, changes })
     }
 }
 
@@ -240,8 +249,8 @@ mod tests {
         CommitRecord {
             sequence: Sequence(3),
             time_ms: 99,
-            previous_digest: StateDigest::default(),
-            digest,
+            previous_sums: DigestSums::default(),
+            sums: digest.sums(),
             changes: vec![
                 KeyChange {
                     space: Space::Documents,
@@ -257,6 +266,7 @@ mod tests {
     fn a_record_survives_its_encoding() {
         let stored = Bytes::from(record().encode());
         assert_eq!(CommitRecord::decode(&stored).unwrap(), record());
+        assert_eq!(stored.len(), record().encoded_bytes());
     }
 
     #[test]

@@ -83,10 +83,13 @@ macro_rules! conformance_cases {
             reads::large_keys_and_values_come_back
             reads::scans_keep_to_bounds_and_limits_both_ways
             reads::keys_order_as_unsigned_bytes
+            reads::scans_end_a_page_by_its_bytes
+            reads::get_many_ends_by_the_bytes_of_its_values
             snapshots::a_snapshot_stays_still_under_writes
             snapshots::a_snapshot_outlives_its_namespace_handle
             snapshots::readers_beside_a_writer_see_whole_groups
             log::the_log_returns_what_was_committed
+            log::pages_of_the_log_end_by_their_bytes
             log::trimming_forgets_records_and_nothing_else
             log::trimming_twice_or_beyond_the_head_is_harmless
             log::a_trim_survives_a_reopen

@@ -12,6 +12,7 @@ use nimbus_types::{Sequence, TenantId};
 use crate::answer::Answer;
 use crate::change::{CommitGroup, CommitRecord, Space};
 use crate::digest::StateDigest;
+use crate::page::EntryPage;
 
 /// Where a tenant's commit log stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -128,19 +129,22 @@ pub trait Snapshot: Send + Sync {
     /// The value of one key.
     fn get<'a>(&'a self, space: Space, key: &'a [u8]) -> Answer<'a, Option<Bytes>>;
 
-    /// The values of several keys, in the order asked. One round trip where there are round trips.
+    /// The values of several keys, in the order asked. One round trip where there are round trips. The
+    /// answer ends early, after at least one value, once its values have reached
+    /// [`PAGE_BYTES`](crate::PAGE_BYTES); callers ask again for the keys it leaves over.
     fn get_many<'a>(&'a self, space: Space, keys: &'a [Bytes]) -> Answer<'a, Vec<Option<Bytes>>>;
 
-    /// Up to `limit` entries of `range`, walking in `direction`: the lowest keys first when forward,
-    /// the highest first when backward. Fewer than `limit` means that the range is exhausted. The
-    /// store bounds neither count nor bytes otherwise; callers ask for pages.
+    /// The next entries of `range`, walking in `direction`: the lowest keys first when forward, the
+    /// highest first when backward. The page ends at `limit` entries, or once its keys and values have
+    /// reached [`PAGE_BYTES`](crate::PAGE_BYTES); it has at least one entry if there is one and `limit`
+    /// is not 0.
     fn scan<'a>(
         &'a self,
         space: Space,
         range: &'a KeyRange,
         direction: Direction,
         limit: usize,
-    ) -> Answer<'a, Vec<Entry>>;
+    ) -> Answer<'a, EntryPage>;
 }
 
 /// One tenant's storage.
@@ -160,8 +164,10 @@ pub trait Namespace: Send + Sync {
     /// answer dropped before that has done all of the work or none.
     fn commit(&self, expected: Sequence, group: Arc<CommitGroup>) -> Answer<'static, Head>;
 
-    /// Records with a sequence greater than `after`, ascending, at most `limit`. Asking for trimmed
-    /// records is [`Trimmed`](crate::StorageError::Trimmed).
+    /// Records with a sequence greater than `after`, ascending and without a gap. The answer ends at
+    /// `limit` records, or once their encoded forms have reached [`PAGE_BYTES`](crate::PAGE_BYTES); it is
+    /// empty only if there are none, or `limit` is 0. Asking for trimmed records is
+    /// [`Trimmed`](crate::StorageError::Trimmed).
     fn read_log(&self, after: Sequence, limit: usize) -> Answer<'_, Vec<CommitRecord>>;
 
     /// Forgets log records with a sequence less than `before`, never the live state. Records after

@@ -2,8 +2,10 @@
 //!
 //! Each entry contributes a 128-bit hash of its space, key and value; sums wrap, so an entry is
 //! added and taken away in any order. A commit advances the digest by its own changes alone, and a
-//! full scan at any time must arrive at the same sums. It finds damage and bugs; it is not a
-//! defence against someone who may write the file (XXH3-128 is not keyed).
+//! full scan at any time must arrive at the same sums. The head keeps the whole digest; a log record
+//! keeps its [`DigestSums`], which are as long for a tenant of many indexes as for one of none. Both
+//! find damage and bugs; they are no defence against someone who may write the file (XXH3-128 is not
+//! keyed).
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,40 @@ pub struct StateDigest {
     pub meta: u128,
     /// Sum over the entries of each index that has a non-zero sum.
     pub indexes: BTreeMap<IndexId, u128>,
+}
+
+/// A digest in brief: one sum for each space.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DigestSums {
+    /// Sum over all documents.
+    pub documents: u128,
+    /// Sum over the entries of all indexes together.
+    pub index: u128,
+    /// Sum over all meta entries.
+    pub meta: u128,
+}
+
+impl DigestSums {
+    /// These sums after a change that adds up to `delta`, which may itself be a difference.
+    #[must_use]
+    pub fn plus(self, delta: Self) -> Self {
+        Self {
+            documents: self.documents.wrapping_add(delta.documents),
+            index: self.index.wrapping_add(delta.index),
+            meta: self.meta.wrapping_add(delta.meta),
+        }
+    }
+
+    /// Stored form, little-endian, 48 bytes: `documents u128 · index u128 · meta u128`.
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
+        for sum in [self.documents, self.index, self.meta] {
+            out.extend_from_slice(&sum.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self> {
+        Ok(Self { documents: reader.u128()?, index: reader.u128()?, meta: reader.u128()? })
+    }
 }
 
 /// The hash one entry contributes: XXH3-128 of `space tag · key length u64 LE · key · value`.
@@ -76,6 +112,12 @@ impl StateDigest {
         }
     }
 
+    /// The digest in brief, as log records keep it.
+    pub fn sums(&self) -> DigestSums {
+        let index = self.indexes.values().fold(0, |total: u128, sum| total.wrapping_add(*sum));
+        DigestSums { documents: self.documents, index, meta: self.meta }
+    }
+
     /// Stored form, little-endian: `documents u128 · meta u128 · count u32 · (index u32 · sum u128)…`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.documents.to_le_bytes());
@@ -89,10 +131,7 @@ impl StateDigest {
 
     /// Reads a digest that stands alone, as adapters keep the head's.
     pub fn from_bytes(stored: &bytes::Bytes) -> Result<Self> {
-        Self::decode(&mut Reader::new(stored))
-    }
-
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self> {
+        let mut reader = Reader::new(stored);
         let documents = reader.u128()?;
         let meta = reader.u128()?;
         let mut indexes = BTreeMap::new();
@@ -125,6 +164,30 @@ mod tests {
             forward.remove(space, key, value);
         }
         assert_eq!(forward, StateDigest::default());
+    }
+
+    #[test]
+    fn sums_follow_a_digest_through_its_changes() {
+        let mut delta = StateDigest::default();
+        delta.add(Space::Index, &[0, 0, 0, 1, 9], b"a");
+        delta.add(Space::Index, &[0, 0, 0, 2, 9], b"a");
+        delta.remove(Space::Documents, b"a", b"1");
+        delta.add(Space::Meta, b"m", b"2");
+        let mut digest = StateDigest::default();
+        digest.add(Space::Index, &[0, 0, 0, 2, 8], b"b");
+        let after = digest.sums().plus(delta.sums());
+        digest.merge(&delta);
+        assert_eq!(digest.sums(), after);
+    }
+
+    #[test]
+    fn a_digest_survives_its_encoding() {
+        let mut digest = StateDigest::default();
+        digest.add(Space::Index, &[0, 0, 0, 1, 9], b"a");
+        digest.add(Space::Documents, b"a", b"1");
+        let mut stored = Vec::new();
+        digest.encode(&mut stored);
+        assert_eq!(StateDigest::from_bytes(&stored.into()).unwrap(), digest);
     }
 
     #[test]

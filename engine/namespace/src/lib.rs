@@ -12,6 +12,7 @@ pub mod contract;
 pub mod digest;
 pub mod error;
 pub mod local;
+pub mod page;
 pub mod reference;
 
 pub use answer::Answer;
@@ -20,5 +21,6 @@ pub use contract::{
     Counter, Direction, Entry, Head, KeyRange, Namespace, NamespaceProvider, PhysicalFault, PhysicalReport,
     Snapshot,
 };
-pub use digest::{StateDigest, entry_hash};
+pub use digest::{DigestSums, StateDigest, entry_hash};
 pub use error::{Result, StorageError};
+pub use page::{EntryPage, PAGE_BYTES, PageBound};

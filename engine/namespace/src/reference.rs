@@ -19,6 +19,7 @@ use crate::contract::{
 };
 use crate::digest::StateDigest;
 use crate::error::{Result, StorageError};
+use crate::page::{EntryPage, PageBound};
 
 /// Every tenant's namespace, in memory. Clones share the tenants.
 #[derive(Clone, Default)]
@@ -120,7 +121,16 @@ impl Namespace for ReferenceNamespace {
                 return Err(StorageError::Trimmed { log_start });
             }
             let newer = state.log.range((Bound::Excluded(after), Bound::Unbounded));
-            Ok(newer.map(|(_, record)| record.clone()).take(limit).collect())
+            let mut bound = PageBound::new(limit);
+            let mut records = Vec::new();
+            for (_, record) in newer {
+                if bound.is_reached() {
+                    break;
+                }
+                bound.count(record.encoded_bytes());
+                records.push(record.clone());
+            }
+            Ok(records)
         })
     }
 
@@ -156,9 +166,12 @@ impl State {
             for change in commit.all_changes() {
                 next.apply(change.space, &change.key, change.value.as_ref());
             }
-            if next.head.digest != commit.record.digest {
-                return Err(refused("its digest is not that of the state it leaves"));
+            if next.head.digest.sums() != commit.record.sums {
+                return Err(refused("its sums are not those of the state it leaves"));
             }
+        }
+        if next.head.digest != group.digest {
+            return Err(refused("its group's digest is not that of the state it leaves"));
         }
         self.log.extend(group.commits.iter().map(|commit| (commit.record.sequence, commit.record.clone())));
         self.live = Arc::new(next);
@@ -179,8 +192,8 @@ impl View {
         if record.time_ms < self.head.time_ms {
             return Err(refused("its time is before the head's"));
         }
-        if record.previous_digest != self.head.digest {
-            return Err(refused("its previous digest is not the head's"));
+        if record.previous_sums != self.head.digest.sums() {
+            return Err(refused("its previous sums are not the head's"));
         }
         self.head.sequence = record.sequence;
         self.head.time_ms = record.time_ms;
@@ -211,14 +224,41 @@ impl View {
         digest
     }
 
-    fn scan(&self, space: Space, range: &KeyRange, direction: Direction, limit: usize) -> Vec<Entry> {
+    fn scan(&self, space: Space, range: &KeyRange, direction: Direction, limit: usize) -> EntryPage {
         let entries = self.entries[&space].iter().filter(|(key, _)| range.contains(key));
-        let entry = |(key, value): (&Bytes, &Bytes)| Entry { key: key.clone(), value: value.clone() };
         match direction {
-            Direction::Forward => entries.map(entry).take(limit).collect(),
-            Direction::Backward => entries.rev().map(entry).take(limit).collect(),
+            Direction::Forward => page_of(entries, limit),
+            Direction::Backward => page_of(entries.rev(), limit),
         }
     }
+
+    fn get_many(&self, space: Space, keys: &[Bytes]) -> Vec<Option<Bytes>> {
+        let mut bound = PageBound::new(keys.len());
+        let mut values = Vec::new();
+        for key in keys {
+            if bound.is_reached() {
+                break;
+            }
+            let value = self.entries[&space].get(key).cloned();
+            bound.count(value.as_ref().map_or(0, Bytes::len));
+            values.push(value);
+        }
+        values
+    }
+}
+
+fn page_of<'a>(entries: impl Iterator<Item = (&'a Bytes, &'a Bytes)>, limit: usize) -> EntryPage {
+    let mut bound = PageBound::new(limit);
+    let mut page = EntryPage::default();
+    for (key, value) in entries {
+        if bound.is_reached() {
+            page.more = true;
+            break;
+        }
+        bound.count(key.len() + value.len());
+        page.entries.push(Entry { key: key.clone(), value: value.clone() });
+    }
+    page
 }
 
 struct ReferenceSnapshot(Arc<View>);
@@ -233,7 +273,7 @@ impl Snapshot for ReferenceSnapshot {
     }
 
     fn get_many<'a>(&'a self, space: Space, keys: &'a [Bytes]) -> Answer<'a, Vec<Option<Bytes>>> {
-        Answer::ready(Ok(keys.iter().map(|key| self.0.entries[&space].get(key).cloned()).collect()))
+        Answer::ready(Ok(self.0.get_many(space, keys)))
     }
 
     fn scan<'a>(
@@ -242,7 +282,7 @@ impl Snapshot for ReferenceSnapshot {
         range: &'a KeyRange,
         direction: Direction,
         limit: usize,
-    ) -> Answer<'a, Vec<Entry>> {
+    ) -> Answer<'a, EntryPage> {
         Answer::ready(Ok(self.0.scan(space, range, direction, limit)))
     }
 }

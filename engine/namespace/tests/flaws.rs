@@ -12,7 +12,7 @@ use nimbus_namespace::conformance::{
 };
 use nimbus_namespace::reference::ReferenceProvider;
 use nimbus_namespace::{
-    Answer, CommitGroup, CommitRecord, Direction, Entry, Head, KeyRange, Namespace, NamespaceProvider,
+    Answer, CommitGroup, CommitRecord, Direction, EntryPage, Head, KeyRange, Namespace, NamespaceProvider,
     PhysicalReport, Result, Snapshot, Space, StorageError,
 };
 use nimbus_types::{Sequence, TenantId};
@@ -31,9 +31,13 @@ enum Flaw {
     ScansIgnoreTheLimit,
     ScansStopAtAHundred,
     ScansOnlyGoForward,
+    ScansIgnoreTheBytes,
+    ScansDoNotSayThatThereIsMore,
     EmptyValuesAreMissing,
     GetManyLeavesOutWhatIsMissing,
+    GetManyIgnoresTheBytes,
     LogIgnoresItsLimit,
+    LogIgnoresTheBytes,
     LogBeginsAtItsOwnPosition,
     TrimsAreForgotten,
     TrimsBeyondTheHeadFail,
@@ -135,9 +139,20 @@ impl Namespace for FlawedNamespace {
         match self.flaw {
             Flaw::GroupsAreSplit => Answer::waiting(async move {
                 let mut head = inner.head().await?;
+                let mut digest = head.digest.clone();
                 for commit in &group.commits {
                     let expected = Sequence(commit.record.sequence.0 - 1);
-                    let alone = Arc::new(CommitGroup { commits: vec![commit.clone()] });
+                    let view = inner.snapshot().await?;
+                    for change in commit.all_changes() {
+                        if let Some(before) = view.get(change.space, &change.key).await? {
+                            digest.remove(change.space, &change.key, &before);
+                        }
+                        if let Some(value) = &change.value {
+                            digest.add(change.space, &change.key, value);
+                        }
+                    }
+                    let alone =
+                        Arc::new(CommitGroup { commits: vec![commit.clone()], digest: digest.clone() });
                     head = inner.commit(expected, alone).await?;
                     std::thread::yield_now();
                 }
@@ -158,6 +173,18 @@ impl Namespace for FlawedNamespace {
     fn read_log(&self, after: Sequence, limit: usize) -> Answer<'_, Vec<CommitRecord>> {
         match self.flaw {
             Flaw::LogIgnoresItsLimit => self.inner.read_log(after, usize::MAX),
+            Flaw::LogIgnoresTheBytes => {
+                let mut log = Vec::new();
+                let mut from = after;
+                while log.len() < limit
+                    && let page = now(self.inner.read_log(from, limit - log.len())).unwrap()
+                    && let Some(last) = page.last()
+                {
+                    from = last.sequence;
+                    log.extend(page);
+                }
+                Ok(log).into()
+            }
             Flaw::LogBeginsAtItsOwnPosition => {
                 self.inner.read_log(Sequence(after.0.saturating_sub(1)), limit)
             }
@@ -211,6 +238,9 @@ impl Snapshot for FlawedSnapshot {
             Flaw::GetManyLeavesOutWhatIsMissing => {
                 values.map(|values| values.into_iter().flatten().map(Some).collect()).into()
             }
+            Flaw::GetManyIgnoresTheBytes => {
+                keys.iter().map(|key| now(self.inner.get(space, key))).collect::<Result<Vec<_>>>().into()
+            }
             _ => values.into(),
         }
     }
@@ -221,9 +251,9 @@ impl Snapshot for FlawedSnapshot {
         range: &'a KeyRange,
         direction: Direction,
         limit: usize,
-    ) -> Answer<'a, Vec<Entry>> {
+    ) -> Answer<'a, EntryPage> {
         let open_range = KeyRange { start: range.start.clone(), end: None };
-        let entries = match self.flaw {
+        let page = match self.flaw {
             Flaw::SnapshotsFollowTheHead => {
                 let newest = now(self.namespace.snapshot()).unwrap();
                 now(newest.scan(space, range, direction, limit))
@@ -232,9 +262,31 @@ impl Snapshot for FlawedSnapshot {
             Flaw::ScansIgnoreTheLimit => now(self.inner.scan(space, range, direction, usize::MAX)),
             Flaw::ScansStopAtAHundred => now(self.inner.scan(space, range, direction, limit.min(100))),
             Flaw::ScansOnlyGoForward => now(self.inner.scan(space, range, Direction::Forward, limit)),
+            Flaw::ScansIgnoreTheBytes => {
+                let mut all = now(self.inner.scan(space, range, direction, limit)).unwrap();
+                while all.more && all.entries.len() < limit {
+                    let rest = rest_of(range, &all, direction);
+                    let next = now(self.inner.scan(space, &rest, direction, limit - all.entries.len()));
+                    let EntryPage { entries, more } = next.unwrap();
+                    all.entries.extend(entries);
+                    all.more = more;
+                }
+                Ok(all)
+            }
+            Flaw::ScansDoNotSayThatThereIsMore => now(self.inner.scan(space, range, direction, limit))
+                .map(|page| EntryPage { more: false, ..page }),
             _ => now(self.inner.scan(space, range, direction, limit)),
         };
-        entries.into()
+        page.into()
+    }
+}
+
+/// What of `range` lies beyond a page.
+fn rest_of(range: &KeyRange, page: &EntryPage, direction: Direction) -> KeyRange {
+    let last = page.entries.last().unwrap().key.clone();
+    match direction {
+        Direction::Forward => KeyRange { start: [&last, &[0][..]].concat().into(), end: range.end.clone() },
+        Direction::Backward => KeyRange { start: range.start.clone(), end: Some(last) },
     }
 }
 
@@ -307,6 +359,15 @@ found! {
     an_ignored_end: ScansIgnoreTheEnd by reads::scans_keep_to_bounds_and_limits_both_ways, "forward, limit";
     an_ignored_limit: ScansIgnoreTheLimit by reads::scans_keep_to_bounds_and_limits_both_ways, "limit 0";
     a_scan_that_stops_early: ScansStopAtAHundred by reads::keys_order_as_unsigned_bytes, "left: [";
+    a_page_of_any_size: ScansIgnoreTheBytes by reads::scans_end_a_page_by_its_bytes, "forward from 0";
+    a_page_that_hides_the_rest: ScansDoNotSayThatThereIsMore
+        by reads::scans_end_a_page_by_its_bytes, "more forward from 0";
+    an_end_that_is_none: ScansDoNotSayThatThereIsMore
+        by reads::scans_keep_to_bounds_and_limits_both_ways, "forward, limit 0";
+    values_of_any_size: GetManyIgnoresTheBytes
+        by reads::get_many_ends_by_the_bytes_of_its_values, "answers from 0";
+    a_log_page_of_any_size: LogIgnoresTheBytes
+        by log::pages_of_the_log_end_by_their_bytes, "records after 0";
     a_scan_of_one_direction: ScansOnlyGoForward
         by reads::scans_keep_to_bounds_and_limits_both_ways, "backward, limit 1";
     an_end_ignored_at_random: ScansIgnoreTheEnd

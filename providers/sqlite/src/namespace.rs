@@ -1,8 +1,8 @@
 //! The namespace contract on an open file: which thread each operation runs on.
 //!
-//! Promises: reads answer at once unless every pooled connection is out; writes and the check run on
-//! tokio's blocking threads from the moment they are asked for, whether or not the answer is polled.
-//! Where there is no tokio runtime they run inline.
+//! Promises: reads answer at once unless every pooled connection is out; writes run on tokio's blocking
+//! threads from the moment they are asked for, whether or not the answer is polled, and the check runs
+//! there once its answer is polled. Where there is no tokio runtime they run inline.
 
 use std::sync::Arc;
 

@@ -1,14 +1,15 @@
 //! The pool of connections that read.
 //!
 //! Promises: nobody is refused for want of a connection; whoever comes when all are out waits its
-//! turn. Up to [`IDLE_CONNECTIONS`] stay open for the next reader. Once closed, the pool opens no
-//! file any more, so that it cannot reach a later namespace of the same name.
+//! turn, and nobody waits for another's file to be opened. Up to [`IDLE_CONNECTIONS`] stay open for the
+//! next reader. Once closed, the pool opens no file any more, so that it cannot reach a later namespace
+//! of the same name.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use nimbus_namespace::{Answer, Result, StorageError};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -23,6 +24,9 @@ pub(crate) const IDLE_CONNECTIONS: usize = 8;
 pub(crate) struct Readers {
     path: PathBuf,
     turns: Arc<Semaphore>,
+    /// Read while a file is opened or a connection comes back, so that closing waits for those and
+    /// none of them comes after it. Taken before `pool`.
+    closed: RwLock<bool>,
     pool: Mutex<Pool>,
 }
 
@@ -31,7 +35,6 @@ struct Pool {
     idle: Vec<Connection>,
     /// Idle connections and those that are out.
     open: usize,
-    closed: bool,
 }
 
 /// The right to hold one connection.
@@ -39,7 +42,8 @@ pub(crate) type Turn = OwnedSemaphorePermit;
 
 impl Readers {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, turns: Arc::new(Semaphore::new(MOST_CONNECTIONS)), pool: Mutex::default() }
+        let turns = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        Self { path, turns, closed: RwLock::default(), pool: Mutex::default() }
     }
 
     /// Waits for a turn; at once unless all connections are out.
@@ -55,35 +59,38 @@ impl Readers {
 
     /// A connection outside of any transaction, for one who has a turn.
     pub(crate) fn take(&self) -> Result<Connection> {
-        // The lock is held while a file is opened: `close` must not come in between.
-        let mut pool = self.pool.lock();
-        if pool.closed {
+        let closed = self.closed.read();
+        if *closed {
             return Err(dropped());
         }
-        if let Some(connection) = pool.idle.pop() {
+        if let Some(connection) = self.pool.lock().idle.pop() {
             return Ok(connection);
         }
         let connection = file::open_reader(&self.path)?;
-        pool.open += 1;
+        self.pool.lock().open += 1;
         Ok(connection)
     }
 
     /// Takes a connection back; one that is still in a transaction is closed.
     pub(crate) fn give_back(&self, connection: Connection) {
+        let closed = self.closed.read();
         let mut pool = self.pool.lock();
-        if pool.closed || pool.idle.len() >= IDLE_CONNECTIONS || !connection.is_autocommit() {
+        if *closed || pool.idle.len() >= IDLE_CONNECTIONS || !connection.is_autocommit() {
             pool.open -= 1;
+            // The file is closed outside the locks.
             drop(pool);
+            drop(closed);
             drop(connection);
         } else {
             pool.idle.push(connection);
         }
     }
 
-    /// Closes idle connections now and the others as they come back.
+    /// Closes idle connections now and the others as they come back. Waits for those being opened.
     pub(crate) fn close(&self) {
+        let mut closed = self.closed.write();
+        *closed = true;
         let mut pool = self.pool.lock();
-        pool.closed = true;
         pool.open -= pool.idle.len();
         pool.idle.clear();
     }

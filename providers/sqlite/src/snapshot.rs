@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nimbus_namespace::{
-    Answer, CommitRecord, Direction, Entry, Head, KeyRange, Result, Snapshot, Space, StorageError,
+    Answer, CommitRecord, Direction, Entry, EntryPage, Head, KeyRange, PageBound, Result, Snapshot, Space,
+    StorageError,
 };
 use nimbus_types::Sequence;
 use parking_lot::Mutex;
@@ -62,23 +63,28 @@ impl SqliteSnapshot {
             return Err(StorageError::Trimmed { log_start });
         }
         let wanted = newest.0.saturating_sub(after.0).min(limit as u64);
-        let records = self.with(|connection| {
+        let mut bound = PageBound::new(usize::try_from(wanted).unwrap_or(usize::MAX));
+        let mut records = Vec::new();
+        self.with(|connection| {
             let mut statement = connection.prepare_cached(statements::READ_RECORDS).map_err(from_sqlite)?;
-            let rows = statement
-                .query_map((signed(after.0), signed(newest.0), signed(wanted)), |row| {
-                    row.get::<_, Vec<u8>>(2)
-                })
-                .map_err(from_sqlite)?;
-            rows.map(|stored| CommitRecord::decode(&stored.map_err(from_sqlite)?.into()))
-                .collect::<Result<Vec<_>>>()
+            let mut rows =
+                statement.query((signed(after.0), signed(newest.0), signed(wanted))).map_err(from_sqlite)?;
+            let mut last = after;
+            while !bound.is_reached() {
+                let expected = last.next();
+                let missing = || StorageError::Corruption(format!("the log has no record {expected}"));
+                let row = rows.next().map_err(from_sqlite)?.ok_or_else(missing)?;
+                let stored = bytes(row, 0).map_err(from_sqlite)?;
+                let record = CommitRecord::decode(&stored)?;
+                if record.sequence != expected {
+                    return Err(missing());
+                }
+                bound.count(stored.len());
+                records.push(record);
+                last = expected;
+            }
+            Ok(())
         })?;
-        let expected = (1..=wanted).map(|step| Sequence(after.0 + step));
-        if let Some(missing) = expected
-            .enumerate()
-            .find(|(at, sequence)| records.get(*at).map(|r| r.sequence) != Some(*sequence))
-        {
-            return Err(StorageError::Corruption(format!("the log has no record {}", missing.1)));
-        }
         Ok(records)
     }
 }
@@ -126,7 +132,7 @@ impl Snapshot for SqliteSnapshot {
         range: &'a KeyRange,
         direction: Direction,
         limit: usize,
-    ) -> Answer<'a, Vec<Entry>> {
+    ) -> Answer<'a, EntryPage> {
         self.with(|connection| scan(connection, space, range, direction, limit).map_err(from_sqlite)).into()
     }
 }
@@ -141,7 +147,17 @@ fn get(connection: &Connection, space: Space, key: &[u8]) -> Result<Option<Bytes
 
 fn get_many(connection: &Connection, space: Space, keys: &[Bytes]) -> rusqlite::Result<Vec<Option<Bytes>>> {
     let mut statement = connection.prepare_cached(statements::of(space).get)?;
-    keys.iter().map(|key| statement.query_row([key.as_ref()], |row| bytes(row, 0)).optional()).collect()
+    let mut bound = PageBound::new(keys.len());
+    let mut values = Vec::new();
+    for key in keys {
+        if bound.is_reached() {
+            break;
+        }
+        let value = statement.query_row([key.as_ref()], |row| bytes(row, 0)).optional()?;
+        bound.count(value.as_ref().map_or(0, Bytes::len));
+        values.push(value);
+    }
+    Ok(values)
 }
 
 fn scan(
@@ -150,19 +166,27 @@ fn scan(
     range: &KeyRange,
     direction: Direction,
     limit: usize,
-) -> rusqlite::Result<Vec<Entry>> {
+) -> rusqlite::Result<EntryPage> {
     let mut statement =
         connection.prepare_cached(statements::of(space).scan(direction, range.end.is_some()))?;
-    let (start, limit) = (range.start.as_ref(), signed(limit as u64));
+    // One row beyond the page tells whether there is more; nothing of it is copied.
+    let (start, rows_read) = (range.start.as_ref(), signed((limit as u64).saturating_add(1)));
     let mut rows = match &range.end {
-        Some(end) => statement.query((start, limit, end.as_ref()))?,
-        None => statement.query((start, limit))?,
+        Some(end) => statement.query((start, rows_read, end.as_ref()))?,
+        None => statement.query((start, rows_read))?,
     };
-    let mut entries = Vec::new();
+    let mut bound = PageBound::new(limit);
+    let mut page = EntryPage::default();
     while let Some(row) = rows.next()? {
-        entries.push(Entry { key: bytes(row, 0)?, value: bytes(row, 1)? });
+        if bound.is_reached() {
+            page.more = true;
+            break;
+        }
+        let entry = Entry { key: bytes(row, 0)?, value: bytes(row, 1)? };
+        bound.count(entry.key.len() + entry.value.len());
+        page.entries.push(entry);
     }
-    Ok(entries)
+    Ok(page)
 }
 
 /// A blob column, copied once out of SQLite's memory.

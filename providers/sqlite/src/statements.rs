@@ -17,7 +17,7 @@ pub(crate) const SET_LOG_START: &str = "UPDATE head SET log_start = ?1";
 pub(crate) const APPEND_RECORD: &str =
     "INSERT INTO commit_log (sequence, time_ms, record) VALUES (?1, ?2, ?3)";
 /// Records after one sequence up to another.
-pub(crate) const READ_RECORDS: &str = "SELECT sequence, time_ms, record FROM commit_log \
+pub(crate) const READ_RECORDS: &str = "SELECT record FROM commit_log \
      WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence LIMIT ?3";
 /// Every record, for the check.
 pub(crate) const ALL_RECORDS: &str = "SELECT sequence, time_ms, record FROM commit_log ORDER BY sequence";

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nimbus_namespace::{CommitGroup, Counter, Head, Result};
 use nimbus_types::{Sequence, TenantId};
@@ -14,13 +15,15 @@ use parking_lot::Mutex;
 
 use crate::file;
 use crate::readers::{Readers, dropped};
-use crate::writer::Writer;
+use crate::writer::{WriteCounts, Writer};
 
 /// One open namespace file.
 pub(crate) struct Store {
     path: PathBuf,
     /// The newest head written here, so that most snapshots need not decode the stored one.
     newest: Mutex<Arc<Head>>,
+    /// Beside the writer, whose lock is held as long as an fsync takes.
+    counts: Arc<WriteCounts>,
     // Fields are dropped in order: the writer comes last.
     readers: Readers,
     writer: Mutex<Writer>,
@@ -31,10 +34,12 @@ impl Store {
     pub(crate) fn open(path: PathBuf, tenant: &TenantId) -> Result<Self> {
         let connection = file::open_writer(&path, tenant)?;
         let head = file::read_head(&connection)?;
+        let counts = Arc::<WriteCounts>::default();
         Ok(Self {
             newest: Mutex::new(Arc::new(head)),
             readers: Readers::new(path.clone()),
-            writer: Mutex::new(Writer::new(connection)),
+            writer: Mutex::new(Writer::new(connection, Arc::clone(&counts))),
+            counts,
             path,
         })
     }
@@ -93,14 +98,14 @@ impl Store {
         self.writer.lock().stop(dropped());
     }
 
-    /// Figures for metrics; the names are Prometheus name parts.
+    /// Figures for metrics; the names are Prometheus name parts. Does not wait for a running write.
     pub(crate) fn counters(&self) -> Vec<Counter> {
-        let counts = self.writer.lock().counts();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let figure = |name, value: u64| Counter { name, value: value as f64 };
         vec![
-            figure("commits_total", counts.commits),
-            figure("groups_total", counts.groups),
-            figure("syncs_total", counts.syncs),
+            figure("commits_total", count(&self.counts.commits)),
+            figure("groups_total", count(&self.counts.groups)),
+            figure("syncs_total", count(&self.counts.syncs)),
             figure("file_bytes", size_bytes(&self.path, "")),
             figure("wal_bytes", size_bytes(&self.path, "-wal")),
             figure("readers_open", self.readers.open_connections() as u64),
@@ -112,4 +117,30 @@ fn size_bytes(path: &Path, suffix: &str) -> u64 {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     fs::metadata(name).map_or(0, |metadata| metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn counters_do_not_wait_for_a_running_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, tenant) = (folder.path().join("a.sqlite3"), TenantId::parse("a").unwrap());
+        file::create(&path, &tenant).unwrap();
+        let store = Arc::new(Store::open(path, &tenant).unwrap());
+        let running_write = store.writer.lock();
+        let (sender, counters) = mpsc::channel();
+        thread::spawn({
+            let store = Arc::clone(&store);
+            move || sender.send(store.counters().len())
+        });
+        // The bound only turns a hang into a failure.
+        assert!(counters.recv_timeout(Duration::from_secs(20)).is_ok(), "the counters waited");
+        drop(running_write);
+    }
 }

@@ -4,6 +4,9 @@
 //! COMMIT is the fsync; after a failure that leaves in doubt what is on disk, every later write is
 //! refused until the namespace is reopened. Deliberately unknown: threads and readers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use nimbus_namespace::{Commit, CommitGroup, Head, Result, StorageError};
 use nimbus_types::Sequence;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -14,30 +17,26 @@ use crate::{file, statements};
 /// Log records forgotten in one transaction, so that commits need not wait long for a trim.
 const TRIM_BATCH_RECORDS: u64 = 1000;
 
-/// Figures that only grow.
-#[derive(Debug, Clone, Copy, Default)]
+/// Figures that only grow, read beside a running write.
+#[derive(Debug, Default)]
 pub(crate) struct WriteCounts {
     /// Commits made durable.
-    pub(crate) commits: u64,
+    pub(crate) commits: AtomicU64,
     /// Commit groups made durable.
-    pub(crate) groups: u64,
+    pub(crate) groups: AtomicU64,
     /// Transactions that changed something, each one fsync of the WAL. Checkpoints are not counted.
-    pub(crate) syncs: u64,
+    pub(crate) syncs: AtomicU64,
 }
 
 /// Either a connection or the reason why there is none any more.
 pub(crate) struct Writer {
     state: std::result::Result<Connection, StorageError>,
-    counts: WriteCounts,
+    counts: Arc<WriteCounts>,
 }
 
 impl Writer {
-    pub(crate) fn new(connection: Connection) -> Self {
-        Self { state: Ok(connection), counts: WriteCounts::default() }
-    }
-
-    pub(crate) fn counts(&self) -> WriteCounts {
-        self.counts
+    pub(crate) fn new(connection: Connection, counts: Arc<WriteCounts>) -> Self {
+        Self { state: Ok(connection), counts }
     }
 
     /// Why writes are refused, if they are.
@@ -62,14 +61,15 @@ impl Writer {
             }
             move_head(transaction, head, group).map_err(from_sqlite)
         })?;
-        self.counts.commits += group.commits.len() as u64;
-        self.counts.groups += 1;
+        self.counts.commits.fetch_add(group.commits.len() as u64, Ordering::Relaxed);
+        self.counts.groups.fetch_add(1, Ordering::Relaxed);
+        self.counts.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(head)
     }
 
     /// Forgets the next batch of records before `before`. `None` when there is nothing left to forget.
     pub(crate) fn trim_batch(&mut self, before: Sequence) -> Result<Option<Head>> {
-        self.transact(|transaction| {
+        let trimmed = self.transact(|transaction| {
             let mut head = file::read_head(transaction)?;
             let target = before.min(head.sequence.next());
             if target <= head.log_start {
@@ -83,7 +83,9 @@ impl Writer {
                     .map_err(from_sqlite)?;
             }
             Ok(Some(head))
-        })
+        })?;
+        self.counts.syncs.fetch_add(u64::from(trimmed.is_some()), Ordering::Relaxed);
+        Ok(trimmed)
     }
 
     /// Runs `work` in a transaction that holds the write lock from its beginning, and commits it.
@@ -98,11 +100,10 @@ impl Writer {
                 Ok(value)
             });
         match &result {
-            Ok(_) => self.counts.syncs += 1,
             // A transaction that could not be rolled back either is as much in doubt.
             Err(StorageError::Io(_) | StorageError::Corruption(_)) => self.stop_after_failure(),
             Err(_) if !connection.is_autocommit() => self.stop_after_failure(),
-            Err(_) => {}
+            _ => {}
         }
         result
     }
@@ -131,13 +132,13 @@ fn append(transaction: &Transaction<'_>, commit: &Commit) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Moves the head to the group's last record.
+/// Moves the head to the group's last record and digest.
 fn move_head(transaction: &Transaction<'_>, before: Head, group: &CommitGroup) -> rusqlite::Result<Head> {
     let Some(last) = group.last_record() else { return Ok(before) };
     transaction.prepare_cached(statements::SET_HEAD)?.execute((
         last.sequence.0.cast_signed(),
         last.time_ms.cast_signed(),
-        file::encoded(&last.digest),
+        file::encoded(&group.digest),
     ))?;
-    Ok(Head { sequence: last.sequence, time_ms: last.time_ms, digest: last.digest.clone(), ..before })
+    Ok(Head { sequence: last.sequence, time_ms: last.time_ms, digest: group.digest.clone(), ..before })
 }

@@ -14,8 +14,8 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use nimbus_namespace::{
-    Commit, CommitGroup, CommitRecord, Direction, Head, KeyChange, KeyRange, Namespace, NamespaceProvider,
-    Space, StateDigest,
+    Commit, CommitGroup, CommitRecord, DigestSums, Direction, Head, KeyChange, KeyRange, Namespace,
+    NamespaceProvider, Space, StateDigest,
 };
 use nimbus_sqlite::SqliteProvider;
 use nimbus_types::{Sequence, TenantId};
@@ -93,12 +93,29 @@ async fn assert_sound(directory: &Path) -> Head {
     let snapshot = namespace.snapshot().await.unwrap();
     let mut scanned = StateDigest::default();
     for space in Space::ALL {
-        for entry in snapshot.scan(space, &KeyRange::all(), Direction::Forward, usize::MAX).await.unwrap() {
+        let page = snapshot.scan(space, &KeyRange::all(), Direction::Forward, usize::MAX).await.unwrap();
+        assert!(!page.more, "50 documents of 9000 bytes are one page");
+        for entry in page.entries {
             scanned.add(space, &entry.key, &entry.value);
         }
     }
     assert_eq!(scanned, snapshot.head().digest);
+    assert_log_leads_to(&*namespace, snapshot.head()).await;
     snapshot.head().clone()
+}
+
+/// The log has every record up to the head, and their sums form a chain that ends in the head's.
+async fn assert_log_leads_to(namespace: &dyn Namespace, head: &Head) {
+    let (mut newest, mut sums, mut time_ms) = (Sequence::ZERO, DigestSums::default(), 0);
+    while newest < head.sequence {
+        let page = namespace.read_log(newest, usize::MAX).await.unwrap();
+        assert!(!page.is_empty(), "the log ends at {newest}");
+        for record in page {
+            assert_eq!((record.sequence, record.previous_sums), (newest.next(), sums));
+            (newest, sums, time_ms) = (record.sequence, record.sums, record.time_ms);
+        }
+    }
+    assert_eq!((newest, sums, time_ms), (head.sequence, head.digest.sums(), head.time_ms));
 }
 
 /// Not a test: the writer that the test above starts and kills.
@@ -133,7 +150,7 @@ async fn next_group(namespace: &dyn Namespace, head: &Head) -> Arc<CommitGroup> 
             key: key.clone().into(),
             value,
         });
-        let previous_digest = digest.clone();
+        let previous_sums = digest.sums();
         for KeyChange { space, key, value } in &changes {
             if let Some(before) = snapshot.get(*space, key).await.unwrap() {
                 digest.remove(*space, key, &before);
@@ -146,11 +163,11 @@ async fn next_group(namespace: &dyn Namespace, head: &Head) -> Arc<CommitGroup> 
         let record = CommitRecord {
             sequence: Sequence(sequence),
             time_ms: sequence,
-            previous_digest,
-            digest: digest.clone(),
+            previous_sums,
+            sums: digest.sums(),
             changes: vec![document],
         };
         commits.push(Commit { record, index_changes: vec![entry] });
     }
-    Arc::new(CommitGroup { commits })
+    Arc::new(CommitGroup { commits, digest })
 }

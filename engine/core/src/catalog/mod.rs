@@ -78,11 +78,11 @@ impl Catalog {
         let mut range = KeyRange::prefix(TABLE_PREFIX);
         loop {
             let page = snapshot.scan(Space::Meta, &range, Direction::Forward, LOAD_PAGE).await?;
-            for Entry { key, value } in &page {
+            for Entry { key, value } in &page.entries {
                 catalog.put(Table::new(table_of(key)?, decode(value)?));
             }
-            match page.last() {
-                Some(last) if page.len() == LOAD_PAGE => range.start = after(&last.key),
+            match page.entries.last() {
+                Some(last) if page.more => range.start = after(&last.key),
                 _ => return Ok(catalog),
             }
         }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
 use nimbus_io::Clock;
-use nimbus_namespace::{Commit, CommitGroup, Head, Namespace, StorageError};
+use nimbus_namespace::{CommitGroup, Head, Namespace, StorageError};
 use nimbus_types::Sequence;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -23,6 +23,8 @@ use crate::metrics::Counters;
 
 /// Most transactions in one group.
 const GROUP_COMMITS: usize = 1024;
+/// Most bytes of keys and values in a group of more than one transaction.
+const GROUP_BYTES: usize = 64 << 20;
 /// How often a group starts again because another server moved the head, before callers are told.
 const HEAD_MOVED_RETRIES: usize = 64;
 /// Records read at once when catching up with another server.
@@ -37,6 +39,7 @@ pub(crate) struct Committed {
 
 struct Request {
     prepared: Prepared,
+    staged_bytes: usize,
     reply: oneshot::Sender<Result<Committed>>,
 }
 
@@ -109,12 +112,13 @@ impl Committer {
     /// Waits for the transaction's place in the log.
     pub(crate) async fn commit(self: &Arc<Self>, prepared: Prepared) -> Result<Committed> {
         let (reply, answer) = oneshot::channel();
+        let request = Request { staged_bytes: prepared.staged_bytes(), prepared, reply };
         let lead = {
             let mut queue = self.queue.lock();
             if queue.closed {
-                return Err(EngineError::Closing);
+                return Err(self.failure().map_or(EngineError::Closing, EngineError::Storage));
             }
-            queue.waiting.push(Request { prepared, reply });
+            queue.waiting.push(request);
             !std::mem::replace(&mut queue.leading, true)
         };
         if lead {
@@ -151,7 +155,7 @@ impl Committer {
                     self.idle.notify_waiters();
                     return;
                 }
-                let take = queue.waiting.len().min(GROUP_COMMITS);
+                let take = group_length(queue.waiting.iter().map(|request| request.staged_bytes));
                 queue.waiting.drain(..take).collect::<Vec<_>>()
             };
             self.commit_batch(batch).await;
@@ -199,9 +203,10 @@ impl Committer {
         let expected = log.head.sequence;
         let time_ms = self.clock.now_ms().max(log.head.time_ms);
         let mut digest = log.head.digest.clone();
+        let mut sums = digest.sums();
         let mut sequence = expected;
         let mut in_group = Window::default();
-        let mut group = CommitGroup::default();
+        let mut commits = Vec::with_capacity(batch.len());
         let mut accepted = Vec::with_capacity(batch.len());
         for request in batch {
             let Prepared { reads, snapshot, .. } = &request.prepared;
@@ -211,13 +216,13 @@ impl Committer {
                 continue;
             }
             sequence = sequence.next();
-            let commit: Commit = request.prepared.seal(sequence, time_ms, digest);
-            digest = commit.record.digest.clone();
+            let commit = request.prepared.seal(sequence, time_ms, sums, &mut digest);
+            sums = commit.record.sums;
             in_group.note(sequence, commit.all_changes());
-            group.commits.push(commit);
+            commits.push(commit);
             accepted.push(request);
         }
-        (accepted, group, expected)
+        (accepted, CommitGroup { commits, digest }, expected)
     }
 
     fn publish(&self, head: Head, group: &CommitGroup, accepted: Vec<Request>) {
@@ -248,23 +253,28 @@ impl Committer {
         let head = self.namespace.head().await?;
         let mut known = self.known_head();
         while known < head.sequence {
-            match self.namespace.read_log(known, CATCH_UP_PAGE).await {
-                Ok(records) if records.is_empty() => break,
-                Ok(records) => {
-                    let mut log = self.log.lock();
-                    for record in records.into_iter().take_while(|record| record.sequence <= head.sequence) {
-                        known = record.sequence;
-                        log.window.note_foreign(&record);
-                        Counters::count(&self.counters.foreign_commits_total, 1);
-                    }
+            let records = match self.namespace.read_log(known, CATCH_UP_PAGE).await {
+                Err(StorageError::Trimmed { .. }) => Vec::new(),
+                records => records?,
+            };
+            let mut log = self.log.lock();
+            let before = known;
+            for record in &records {
+                if record.sequence != known.next() || known == head.sequence {
+                    break;
                 }
-                // The records in between are gone, so every running transaction must start again.
-                Err(StorageError::Trimmed { .. }) => {
-                    self.log.lock().window = Window::starting_at(head.sequence);
-                    known = head.sequence;
-                }
-                Err(error) => return Err(error),
+                known = record.sequence;
+                log.window.note_foreign(record);
+                Counters::count(&self.counters.foreign_commits_total, 1);
             }
+            // What does not go on where the window ends cannot be validated against: the records in
+            // between are gone, so every running transaction must start again.
+            if known == before {
+                log.window = Window::starting_at(head.sequence);
+                known = head.sequence;
+            }
+            // Whatever the log's length, the window keeps to its limits.
+            log.window.forget(Sequence::ZERO);
         }
         let mut log = self.log.lock();
         if head.sequence > log.head.sequence {
@@ -299,6 +309,16 @@ impl Drop for Leadership<'_> {
     }
 }
 
+/// How many of the requests that wait, at least one, make up the next group.
+fn group_length(staged_bytes: impl Iterator<Item = usize>) -> usize {
+    let mut group_bytes = 0;
+    let fitting = staged_bytes.take(GROUP_COMMITS).take_while(|bytes| {
+        group_bytes += bytes;
+        group_bytes <= GROUP_BYTES
+    });
+    fitting.count().max(1)
+}
+
 fn refuse_all(batch: Vec<Request>, error: &StorageError) {
     for request in batch {
         let _ = request.reply.send(Err(EngineError::Storage(error.clone())));
@@ -322,3 +342,6 @@ impl Drop for Running {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 
 use bson::RawDocumentBuf;
 use bytes::Bytes;
-use nimbus_namespace::{Commit, CommitRecord, KeyChange, Space, StateDigest, entry_hash};
+use nimbus_namespace::{Commit, CommitRecord, DigestSums, KeyChange, Space, StateDigest, entry_hash};
 use nimbus_types::Sequence;
 
 use super::window::ReadSet;
@@ -46,39 +46,59 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// The commit at its place in the log: `sequence`, `time_ms`, after a state of `previous_digest`.
-    pub(crate) fn seal(&self, sequence: Sequence, time_ms: u64, previous_digest: StateDigest) -> Commit {
-        let mut digest = previous_digest.clone();
-        digest.merge(&self.index_delta);
+    /// About how many bytes of keys and values it writes.
+    pub(crate) fn staged_bytes(&self) -> usize {
+        let value_bytes = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
+        let documents = self
+            .documents
+            .iter()
+            .map(|write| write.key.len() + write.body.as_ref().map_or(0, |body| body.as_bytes().len()));
+        let meta = self.meta.iter().map(|write| write.key.len() + value_bytes(&write.value));
+        let index = self.index_changes.iter().map(|change| change.key.len() + value_bytes(&change.value));
+        documents.chain(meta).chain(index).sum()
+    }
+
+    /// The commit at its place in the log: `sequence`, `time_ms`, after a state of `digest`, which sums
+    /// up to `previous_sums`. The digest becomes that of the state after the commit.
+    pub(crate) fn seal(
+        &self,
+        sequence: Sequence,
+        time_ms: u64,
+        previous_sums: DigestSums,
+        digest: &mut StateDigest,
+    ) -> Commit {
+        let mut delta = self.index_delta.clone();
         let mut changes = Vec::with_capacity(self.documents.len() + self.meta.len());
         for write in &self.documents {
             let value = write.body.as_ref().map(|body| {
                 let created_ms = write.created_ms.unwrap_or(time_ms);
                 StoredDocument::seal(created_ms, time_ms, sequence, body).stored().clone()
             });
-            advance(&mut digest, Space::Documents, &write.key, write.before_hash, value.as_ref());
+            count(&mut delta, Space::Documents, &write.key, write.before_hash, value.as_ref());
             changes.push(KeyChange { space: Space::Documents, key: write.key.clone(), value });
         }
         for write in &self.meta {
-            advance(&mut digest, Space::Meta, &write.key, write.before_hash, write.value.as_ref());
+            count(&mut delta, Space::Meta, &write.key, write.before_hash, write.value.as_ref());
             changes.push(KeyChange {
                 space: Space::Meta,
                 key: write.key.clone(),
                 value: write.value.clone(),
             });
         }
+        digest.merge(&delta);
+        let sums = previous_sums.plus(delta.sums());
         Commit {
-            record: CommitRecord { sequence, time_ms, previous_digest, digest, changes },
+            record: CommitRecord { sequence, time_ms, previous_sums, sums, changes },
             index_changes: self.index_changes.clone(),
         }
     }
 }
 
-fn advance(digest: &mut StateDigest, space: Space, key: &Bytes, before: Option<u128>, after: Option<&Bytes>) {
+fn count(delta: &mut StateDigest, space: Space, key: &Bytes, before: Option<u128>, after: Option<&Bytes>) {
     if let Some(hash) = before {
-        digest.add_hash(space, key, hash.wrapping_neg());
+        delta.add_hash(space, key, hash.wrapping_neg());
     }
     if let Some(value) = after {
-        digest.add_hash(space, key, entry_hash(space, key, value));
+        delta.add_hash(space, key, entry_hash(space, key, value));
     }
 }

@@ -13,6 +13,8 @@ use nimbus_types::Sequence;
 /// Most keys remembered; older commits are forgotten past it, and transactions that began before
 /// them must start again.
 const WINDOW_KEYS: usize = 200_000;
+/// Most bytes of keys remembered, likewise.
+const WINDOW_BYTES: usize = 64 << 20;
 
 /// What a transaction's outcome depends on: keys looked up, present or not, and ranges walked.
 #[derive(Debug, Default)]
@@ -58,6 +60,7 @@ pub(crate) struct Window {
     last_write: BTreeMap<(Space, Bytes), Sequence>,
     commits: VecDeque<(Sequence, Vec<(Space, Bytes)>)>,
     keys: usize,
+    key_bytes: usize,
     /// Commits up to here have been forgotten.
     forgotten: Sequence,
     /// The last commit whose index entries are not known.
@@ -94,11 +97,15 @@ impl Window {
 
     /// Remembers what a commit writes. Sequences ascend.
     pub(crate) fn note<'a>(&mut self, sequence: Sequence, changes: impl Iterator<Item = &'a KeyChange>) {
-        let keys: Vec<_> = changes.map(|change| (change.space, change.key.clone())).collect();
+        self.note_keys(sequence, changes.map(|change| (change.space, change.key.clone())).collect());
+    }
+
+    fn note_keys(&mut self, sequence: Sequence, keys: Vec<(Space, Bytes)>) {
         for key in &keys {
             self.last_write.insert(key.clone(), sequence);
         }
         self.keys += keys.len();
+        self.key_bytes += key_bytes(&keys);
         self.commits.push_back((sequence, keys));
     }
 
@@ -112,18 +119,22 @@ impl Window {
     /// Remembers a commit of another server. The log names its documents, not the index entries that
     /// followed from them, so whoever read anything of `Index` before it must start again.
     pub(crate) fn note_foreign(&mut self, record: &CommitRecord) {
-        self.note(record.sequence, record.changes.iter());
+        // Copied, because a record's keys share their memory with its values.
+        let copied = |change: &KeyChange| (change.space, Bytes::copy_from_slice(&change.key));
+        self.note_keys(record.sequence, record.changes.iter().map(copied).collect());
         self.foreign_index_write = record.sequence;
     }
 
-    /// Forgets commits no running transaction can conflict with, and the oldest past the limit.
+    /// Forgets commits no running transaction can conflict with, and the oldest past the limits.
     pub(crate) fn forget(&mut self, up_to: Sequence) {
         while let Some((sequence, _)) = self.commits.front() {
-            if *sequence > up_to && self.keys <= WINDOW_KEYS {
+            let within_limits = self.keys <= WINDOW_KEYS && self.key_bytes <= WINDOW_BYTES;
+            if *sequence > up_to && within_limits {
                 return;
             }
             let Some((sequence, keys)) = self.commits.pop_front() else { return };
             self.keys -= keys.len();
+            self.key_bytes -= key_bytes(&keys);
             self.forgotten = sequence;
             for key in keys {
                 if self.last_write.get(&key) == Some(&sequence) {
@@ -134,8 +145,14 @@ impl Window {
     }
 }
 
+fn key_bytes(keys: &[(Space, Bytes)]) -> usize {
+    keys.iter().map(|(_, key)| key.len()).sum()
+}
+
 #[cfg(test)]
 mod tests {
+    use nimbus_namespace::DigestSums;
+
     use super::*;
 
     fn write(key: &'static [u8]) -> KeyChange {
@@ -175,8 +192,8 @@ mod tests {
         window.note_foreign(&CommitRecord {
             sequence: Sequence(5),
             time_ms: 0,
-            previous_digest: nimbus_namespace::StateDigest::default(),
-            digest: nimbus_namespace::StateDigest::default(),
+            previous_sums: DigestSums::default(),
+            sums: DigestSums::default(),
             changes: vec![write(b"a")],
         });
         let mut walked = ReadSet::default();
@@ -195,6 +212,19 @@ mod tests {
         assert!(window.conflicts(&reads(b"z"), Sequence(0)), "older than the window");
         assert!(window.conflicts(&reads(b"a"), Sequence(1)), "still remembered");
         assert!(!window.conflicts(&reads(b"z"), Sequence(1)));
+    }
+
+    #[test]
+    fn long_keys_are_forgotten_by_their_bytes() {
+        let mut window = Window::default();
+        for sequence in 1..=4 {
+            let key = vec![sequence as u8; WINDOW_BYTES / 3].into();
+            let change = KeyChange { space: Space::Index, key, value: None };
+            window.note(Sequence(sequence), std::iter::once(&change));
+            window.forget(Sequence::ZERO);
+        }
+        assert_eq!((window.commits.len(), window.forgotten), (3, Sequence(1)));
+        assert!(window.conflicts(&reads(b"z"), Sequence(0)), "older than the window");
     }
 
     #[test]

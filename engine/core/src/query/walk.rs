@@ -1,12 +1,13 @@
 //! Walking a plan's ranges and fetching the documents they lead to.
 //!
 //! Promises: documents come in the walk's order, each at most once; a batch asks the storage for no
-//! more entries than it was told to. Deliberately unknown: filters, sorting, limits.
+//! more entries than it was told to, and for no more bytes than a page's; other tasks get their turn
+//! between two batches. Deliberately unknown: filters, sorting, limits.
 
 use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
-use nimbus_namespace::{Direction, KeyRange};
+use nimbus_namespace::{Direction, Entry, KeyRange};
 
 use super::plan::{Access, Plan};
 use crate::envelope::StoredDocument;
@@ -26,6 +27,9 @@ pub(crate) struct Walk {
     direction: Direction,
     /// What is left, in walking order.
     ranges: VecDeque<KeyRange>,
+    /// Entries met and not handed out yet: those whose documents did not fit into the last batch.
+    pending: VecDeque<Entry>,
+    under_way: bool,
     /// Documents met before, where one may be met again.
     seen: Option<HashSet<Bytes>>,
     pub(crate) entries_examined: u64,
@@ -46,54 +50,61 @@ impl Walk {
             access: plan.access,
             direction: plan.direction,
             ranges,
+            pending: VecDeque::new(),
+            under_way: false,
             seen: plan.multikey.then(HashSet::new),
             entries_examined: 0,
             documents_examined: 0,
         }
     }
 
-    /// The next documents, from at most `batch` entries; `None` when the walk is over.
+    /// The next documents, from at most `batch` entries, and possibly none; `None` when the walk is over.
     pub(crate) async fn next_batch(
         &mut self,
         reader: &mut Reader<'_>,
         batch: usize,
     ) -> Result<Option<Vec<Met>>> {
-        let Some(range) = self.ranges.pop_front() else { return Ok(None) };
-        let page = reader.scan(self.access.space(), range, self.direction, batch).await?;
-        if let Some(rest) = page.rest {
-            self.ranges.push_front(rest);
+        // A store that answers at once would otherwise keep this thread for as long as the walk takes.
+        if std::mem::replace(&mut self.under_way, true) {
+            tokio::task::yield_now().await;
+        }
+        if self.pending.is_empty() {
+            let Some(range) = self.ranges.pop_front() else { return Ok(None) };
+            let page = reader.scan(self.access.space(), range, self.direction, batch).await?;
+            if let Some(rest) = page.rest {
+                self.ranges.push_front(rest);
+            }
+            self.pending.extend(page.entries);
+            if let Access::Index(_) = self.access {
+                self.entries_examined += self.pending.len() as u64;
+                if let Some(seen) = &mut self.seen {
+                    self.pending.retain(|entry| seen.insert(entry.value.clone()));
+                }
+            }
         }
         let met = match self.access {
-            Access::Documents => {
-                let met = page.entries.into_iter().map(|entry| {
-                    let document = StoredDocument::open(entry.value)?;
-                    Ok(Met { position: entry.key.clone(), document_key: entry.key, document })
-                });
-                met.collect::<Result<Vec<_>>>()?
-            }
-            Access::Index(_) => self.fetch(reader, page.entries).await?,
+            Access::Documents => self.pending.drain(..).map(met_document).collect::<Result<Vec<_>>>()?,
+            Access::Index(_) => self.fetch(reader).await?,
         };
         self.documents_examined += met.len() as u64;
         Ok(Some(met))
     }
 
-    async fn fetch(
-        &mut self,
-        reader: &mut Reader<'_>,
-        mut entries: Vec<nimbus_namespace::Entry>,
-    ) -> Result<Vec<Met>> {
-        self.entries_examined += entries.len() as u64;
-        if let Some(seen) = &mut self.seen {
-            entries.retain(|entry| seen.insert(entry.value.clone()));
-        }
-        let keys: Vec<Bytes> = entries.iter().map(|entry| entry.value.clone()).collect();
+    /// The documents that pending entries lead to, as many as make a page.
+    async fn fetch(&mut self, reader: &mut Reader<'_>) -> Result<Vec<Met>> {
+        let keys: Vec<Bytes> = self.pending.iter().map(|entry| entry.value.clone()).collect();
         let documents = reader.documents(&keys).await?;
-        let met = entries.into_iter().zip(documents).map(|(entry, document)| {
+        let met = self.pending.drain(..documents.len()).zip(documents).map(|(entry, document)| {
             let document = document.ok_or_else(|| corrupt("an index entry leads to no document"))?;
             Ok(Met { position: entry.key, document_key: entry.value, document })
         });
         met.collect()
     }
+}
+
+fn met_document(entry: Entry) -> Result<Met> {
+    let document = StoredDocument::open(entry.value)?;
+    Ok(Met { position: entry.key.clone(), document_key: entry.key, document })
 }
 
 /// What of `range` lies beyond `position` in the walk's direction.
@@ -106,4 +117,71 @@ fn cut(mut range: KeyRange, position: &[u8], direction: Direction) -> Option<Key
         }
     }
     (!range.is_empty()).then_some(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use bson::{RawDocumentBuf, rawdoc};
+    use nimbus_namespace::PAGE_BYTES;
+    use nimbus_namespace::reference::ReferenceProvider;
+    use nimbus_query::SortKey;
+    use nimbus_types::index::IndexField;
+    use nimbus_types::{TableName, TenantId};
+
+    use crate::{Engine, EngineOptions, IndexSchema, Mutation, Query, TableSchema, Tenant};
+
+    fn table() -> TableName {
+        TableName::parse("things").unwrap()
+    }
+
+    async fn with_documents(documents: impl Iterator<Item = RawDocumentBuf>) -> Tenant {
+        let engine = Engine::new(Arc::new(ReferenceProvider::default()), EngineOptions::default());
+        let tenant = engine.create_tenant(&TenantId::parse("a").unwrap()).await.unwrap();
+        for fields in documents {
+            tenant.transact(vec![Mutation::Insert { table: table(), fields }]).await.unwrap();
+        }
+        tenant
+    }
+
+    #[tokio::test]
+    async fn documents_too_large_for_one_page_are_all_met_in_order() {
+        let text = "x".repeat(PAGE_BYTES * 2 / 3);
+        let numbers = [3, 1, 4, 2, 5];
+        let tenant = with_documents(numbers.map(|n| rawdoc! { "n": n, "text": &*text }).into_iter()).await;
+        let by_n = vec![IndexField { path: "n".into(), descending: false }];
+        let index = IndexSchema { name: "n".into(), fields: by_n, unique: false, sparse: false };
+        tenant
+            .set_schema(TableSchema { table: table(), fields: Vec::new(), indexes: vec![index] })
+            .await
+            .unwrap();
+        let query = Query {
+            sort: vec![SortKey { path: "n".into(), descending: false }],
+            limit: Some(10),
+            ..Query::all(table())
+        };
+        let explain = tenant.explain(&query).await.unwrap();
+        assert_eq!(
+            (explain.access, explain.index_entries_examined, explain.documents_examined),
+            ("index", 5, 5)
+        );
+        let found = tenant.find(&query).await.unwrap();
+        let met: Vec<_> = found.iter().map(|document| document.body().get_i32("n").unwrap()).collect();
+        assert_eq!(met, [1, 2, 3, 4, 5]);
+        assert_eq!(tenant.find(&Query::all(table())).await.unwrap().len(), 5, "a walk over the table");
+    }
+
+    #[tokio::test]
+    async fn a_long_walk_lets_other_tasks_run() {
+        let tenant = with_documents((0..600).map(|n| rawdoc! { "n": n })).await;
+        let other_ran = Arc::new(AtomicBool::new(false));
+        tokio::spawn({
+            let other_ran = other_ran.clone();
+            async move { other_ran.store(true, Ordering::SeqCst) }
+        });
+        assert_eq!(tenant.find(&Query::all(table())).await.unwrap().len(), 600);
+        assert!(other_ran.load(Ordering::SeqCst));
+    }
 }

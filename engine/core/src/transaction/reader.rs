@@ -4,7 +4,7 @@
 //! anything was there; a page says how far it walked. Deliberately unknown: what is being looked for.
 
 use bytes::Bytes;
-use nimbus_namespace::{Direction, Entry, KeyRange, Snapshot, Space};
+use nimbus_namespace::{Direction, Entry, EntryPage, KeyRange, Snapshot, Space};
 
 use super::staging::Staging;
 use crate::catalog::after;
@@ -56,14 +56,16 @@ impl<'a> Reader<'a> {
         self.get(Space::Documents, key).await?.map(StoredDocument::open).transpose()
     }
 
-    /// The documents under keys of `Documents`, in the order asked.
+    /// The documents under the first of these keys of `Documents`, in the order asked: under as many, and
+    /// at least one, as make a page.
     pub(crate) async fn documents(&mut self, keys: &[Bytes]) -> Result<Vec<Option<StoredDocument>>> {
+        let mut values = self.snapshot.get_many(Space::Documents, keys).await?;
+        let keys = &keys[..values.len().min(keys.len())];
         if let Some(reads) = &mut self.reads {
             for key in keys {
                 reads.add_key(Space::Documents, key.clone());
             }
         }
-        let mut values = self.snapshot.get_many(Space::Documents, keys).await?;
         if let Some(staging) = self.staging {
             for (key, value) in keys.iter().zip(&mut values) {
                 if let Some(staged) = staging.value(Space::Documents, key) {
@@ -74,7 +76,8 @@ impl<'a> Reader<'a> {
         values.into_iter().map(|value| value.map(StoredDocument::open).transpose()).collect()
     }
 
-    /// The next entries of `range`: about `limit` of them, none only if the page was all removals.
+    /// The next entries of `range`, as many as make a page but not many more than `limit`; none only if
+    /// the page was all removals.
     pub(crate) async fn scan(
         &mut self,
         space: Space,
@@ -82,9 +85,9 @@ impl<'a> Reader<'a> {
         direction: Direction,
         limit: usize,
     ) -> Result<ScanPage> {
-        let mut entries = self.snapshot.scan(space, &range, direction, limit).await?;
+        let EntryPage { mut entries, more } = self.snapshot.scan(space, &range, direction, limit).await?;
         let (walked, rest) = match entries.last() {
-            Some(last) if entries.len() >= limit => split(range, &last.key, direction),
+            Some(last) if more => split(range, &last.key, direction),
             _ => (range, None),
         };
         if let Some(staging) = self.staging {

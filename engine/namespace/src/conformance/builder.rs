@@ -75,7 +75,7 @@ impl CommitBuilder {
 
     /// The next commit: `changes` to any space, at most one a key.
     pub fn commit(&mut self, changes: Vec<KeyChange>) -> Commit {
-        let previous_digest = self.head.digest.clone();
+        let previous_sums = self.head.digest.sums();
         for change in &changes {
             self.apply(change);
         }
@@ -86,8 +86,8 @@ impl CommitBuilder {
         let record = CommitRecord {
             sequence: self.head.sequence,
             time_ms: self.head.time_ms,
-            previous_digest,
-            digest: self.head.digest.clone(),
+            previous_sums,
+            sums: self.head.digest.sums(),
             changes,
         };
         self.log.push(record.clone());
@@ -97,7 +97,7 @@ impl CommitBuilder {
     /// The next group, one commit for each list of changes.
     pub fn group(&mut self, commits: impl IntoIterator<Item = Vec<KeyChange>>) -> Arc<CommitGroup> {
         let commits = commits.into_iter().map(|changes| self.commit(changes)).collect();
-        Arc::new(CommitGroup { commits })
+        Arc::new(CommitGroup { commits, digest: self.head.digest.clone() })
     }
 
     /// Notes that the namespace was told to trim its log.

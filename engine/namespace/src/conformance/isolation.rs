@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::steps::{assert_state, commit, create_and_open, open, remove_tenant, scan_all, snapshot};
+use super::steps::{
+    assert_state, commit, create_and_open, open, read_whole_log, remove_tenant, scan_all, snapshot,
+};
 use super::{CommitBuilder, Fixture, put};
 use crate::change::{KeyChange, Space};
 use crate::contract::Namespace;
@@ -23,7 +25,7 @@ async fn assert_own_canaries_only(namespace: &dyn Namespace, id: &str) {
             assert!(entry.value.starts_with(own.as_bytes()), "{:?} in {id}", entry.value);
         }
     }
-    for record in namespace.read_log(nimbus_types::Sequence::ZERO, usize::MAX).await.expect("a log") {
+    for record in read_whole_log(namespace).await {
         for change in record.changes {
             let value = change.value.expect("the case removes nothing");
             assert!(value.starts_with(own.as_bytes()), "{value:?} in the log of {id}");

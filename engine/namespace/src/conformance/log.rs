@@ -2,11 +2,12 @@
 
 use nimbus_types::Sequence;
 
-use super::steps::{assert_state, commit, commit_group, create_and_open, open};
+use super::steps::{assert_state, commit, commit_group, create_and_open, open, read_whole_log};
 use super::{CommitBuilder, Fixture, put, remove};
 use crate::change::Space;
 use crate::contract::Namespace;
 use crate::error::StorageError;
+use crate::page::PAGE_BYTES;
 
 /// Ten commits, the first five in one group.
 async fn ten_commits(namespace: &dyn Namespace) -> CommitBuilder {
@@ -50,6 +51,29 @@ pub async fn the_log_returns_what_was_committed(fixture: &mut impl Fixture) {
     }
     let beyond = namespace.read_log(Sequence(u64::MAX), 10).await.expect("the log is read");
     assert_eq!(beyond, [], "after the greatest sequence there is");
+}
+
+/// A page of the log ends with the record that reaches the bytes of a page.
+pub async fn pages_of_the_log_end_by_their_bytes(fixture: &mut impl Fixture) {
+    let namespace = create_and_open(fixture, "acme").await;
+    let mut builder = CommitBuilder::new();
+    for size in [10, PAGE_BYTES / 2, PAGE_BYTES / 3, PAGE_BYTES + 1, 10, PAGE_BYTES / 2, 20, 10] {
+        commit(&*namespace, &mut builder, vec![put(Space::Documents, "key", vec![7; size])]).await;
+    }
+    let records = builder.log();
+    for after in 0..records.len() {
+        let mut bytes = 0;
+        let before_full = records[after..].iter().take_while(|record| {
+            let takes_more = bytes < PAGE_BYTES;
+            bytes += record.encode().len();
+            takes_more
+        });
+        let expected = before_full.count();
+        let read = namespace.read_log(Sequence(after as u64), usize::MAX).await.expect("the log is read");
+        assert_eq!(read.len(), expected, "records after {after}");
+        assert!(read == records[after..after + expected], "the records after {after}");
+    }
+    assert!(read_whole_log(&*namespace).await == records, "all pages together");
 }
 
 /// Trimmed records are `Trimmed`, the rest and the live state are untouched, and commits go on.

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
-use super::steps::{assert_state, assert_view, commit, create_and_open, get, open, scan, snapshot};
+use super::steps::{assert_state, assert_view, commit, create_and_open, get, open, scan, scan_all, snapshot};
 use super::{CommitBuilder, Fixture, put};
-use crate::change::Space;
+use crate::change::{KeyChange, Space};
 use crate::contract::{Direction, Entry, KeyRange};
+use crate::page::{EntryPage, PAGE_BYTES};
 
 /// `get_many` answers in the order asked, with `None` for a missing key and twice for a key asked twice.
 pub async fn get_many_answers_in_the_order_asked(fixture: &mut impl Fixture) {
@@ -115,8 +116,10 @@ pub async fn scans_keep_to_bounds_and_limits_both_ways(fixture: &mut impl Fixtur
             let inside: Vec<Entry> =
                 builder.entries(space).into_iter().filter(|entry| range.contains(&entry.key)).collect();
             for limit in [0, 1, 3, 100, usize::MAX] {
-                let forward: Vec<_> = inside.iter().take(limit).cloned().collect();
-                let backward: Vec<_> = inside.iter().rev().take(limit).cloned().collect();
+                let more = inside.len() > limit;
+                let forward = EntryPage { entries: inside.iter().take(limit).cloned().collect(), more };
+                let backward =
+                    EntryPage { entries: inside.iter().rev().take(limit).cloned().collect(), more };
                 let scanned = scan(&*snapshot, space, range, Direction::Forward, limit).await;
                 assert_eq!(scanned, forward, "{space:?} {range:?} forward, limit {limit}");
                 let scanned = scan(&*snapshot, space, range, Direction::Backward, limit).await;
@@ -137,6 +140,80 @@ pub async fn keys_order_as_unsigned_bytes(fixture: &mut impl Fixture) {
 
     keys.sort();
     let snapshot = snapshot(&*namespace).await;
-    let scanned = scan(&*snapshot, Space::Index, &KeyRange::all(), Direction::Forward, usize::MAX).await;
-    assert_eq!(scanned.iter().map(|entry| entry.key.to_vec()).collect::<Vec<_>>(), keys);
+    let page = scan(&*snapshot, Space::Index, &KeyRange::all(), Direction::Forward, usize::MAX).await;
+    assert_eq!(page.entries.iter().map(|entry| entry.key.to_vec()).collect::<Vec<_>>(), keys);
+}
+
+/// Sizes of values of which few make a page: several together, one that is a page alone, small ones.
+const VALUE_SIZES: [usize; 8] =
+    [1, PAGE_BYTES / 3, PAGE_BYTES / 3, PAGE_BYTES / 3, PAGE_BYTES / 2, PAGE_BYTES + 1, 10, PAGE_BYTES / 2];
+
+fn sized_values(space: Space) -> Vec<KeyChange> {
+    VALUE_SIZES.iter().enumerate().map(|(at, size)| put(space, [at as u8], vec![at as u8; *size])).collect()
+}
+
+/// How many of these sizes, one after the other, make a page.
+fn page_length(sizes: impl Iterator<Item = usize>) -> usize {
+    let mut bytes = 0;
+    let before = sizes.take_while(|size| {
+        let takes_more = bytes < PAGE_BYTES;
+        bytes += size;
+        takes_more
+    });
+    before.count()
+}
+
+/// A scan's page ends with the entry that reaches the bytes of a page, and says that there is more.
+pub async fn scans_end_a_page_by_its_bytes(fixture: &mut impl Fixture) {
+    let namespace = create_and_open(fixture, "acme").await;
+    let mut builder = CommitBuilder::new();
+    for space in [Space::Documents, Space::Index] {
+        commit(&*namespace, &mut builder, sized_values(space)).await;
+    }
+    let snapshot = snapshot(&*namespace).await;
+    for space in [Space::Documents, Space::Index] {
+        let all = builder.entries(space);
+        for first in 0..all.len() {
+            let range = KeyRange { start: all[first].key.clone(), end: None };
+            let length = page_length(all[first..].iter().map(|entry| entry.key.len() + entry.value.len()));
+            let page = scan(&*snapshot, space, &range, Direction::Forward, usize::MAX).await;
+            assert_eq!(keys_of(&page.entries), keys_of(&all[first..first + length]), "forward from {first}");
+            assert_eq!(page.more, first + length < all.len(), "more forward from {first}");
+        }
+        for end in 1..=all.len() {
+            let range = KeyRange { start: Bytes::new(), end: Some(vec![end as u8].into()) };
+            let length =
+                page_length(all[..end].iter().rev().map(|entry| entry.key.len() + entry.value.len()));
+            let page = scan(&*snapshot, space, &range, Direction::Backward, usize::MAX).await;
+            let mut keys = keys_of(&page.entries);
+            keys.reverse();
+            assert_eq!(keys, keys_of(&all[end - length..end]), "backward from {end}");
+            assert_eq!(page.more, end > length, "more backward from {end}");
+        }
+        assert_eq!(scan_all(&*snapshot, space).await, all, "all pages together");
+    }
+}
+
+fn keys_of(entries: &[Entry]) -> Vec<Bytes> {
+    entries.iter().map(|entry| entry.key.clone()).collect()
+}
+
+/// `get_many` answers for the first keys only, up to the one whose value reaches the bytes of a page.
+pub async fn get_many_ends_by_the_bytes_of_its_values(fixture: &mut impl Fixture) {
+    let namespace = create_and_open(fixture, "acme").await;
+    let mut builder = CommitBuilder::new();
+    commit(&*namespace, &mut builder, sized_values(Space::Documents)).await;
+    let snapshot = snapshot(&*namespace).await;
+    // A missing key between the others takes nothing of the page.
+    let keys: Vec<Bytes> = (0..VALUE_SIZES.len() as u8)
+        .flat_map(|at| [vec![at].into(), Bytes::from_static(b"missing")])
+        .collect();
+    let values: Vec<_> = keys.iter().map(|key| builder.value(Space::Documents, key)).collect();
+    for first in 0..keys.len() {
+        let sizes = values[first..].iter().map(|value| value.as_ref().map_or(0, Bytes::len));
+        let expected = &values[first..first + page_length(sizes)];
+        let answers = snapshot.get_many(Space::Documents, &keys[first..]).await.expect("keys are read");
+        assert_eq!(answers.len(), expected.len(), "answers from {first}");
+        assert!(answers == expected, "the values from {first}");
+    }
 }

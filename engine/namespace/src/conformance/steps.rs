@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use nimbus_types::TenantId;
+use nimbus_types::{Sequence, TenantId};
 
 use super::{CommitBuilder, Fixture};
-use crate::change::{KeyChange, Space};
+use crate::change::{CommitRecord, KeyChange, Space};
 use crate::contract::{Direction, Entry, KeyRange, Namespace, Snapshot};
 use crate::digest::StateDigest;
+use crate::page::EntryPage;
 
 pub(super) fn tenant(id: &str) -> TenantId {
     TenantId::parse(id).expect("the suite uses valid ids")
@@ -60,12 +61,35 @@ pub(super) async fn scan(
     range: &KeyRange,
     direction: Direction,
     limit: usize,
-) -> Vec<Entry> {
+) -> EntryPage {
     snapshot.scan(space, range, direction, limit).await.expect("a range is scanned")
 }
 
+/// Every entry of a space, ascending, however many pages they take.
 pub(super) async fn scan_all(snapshot: &dyn Snapshot, space: Space) -> Vec<Entry> {
-    scan(snapshot, space, &KeyRange::all(), Direction::Forward, usize::MAX).await
+    let mut range = KeyRange::all();
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let page = scan(snapshot, space, &range, Direction::Forward, usize::MAX).await;
+        entries.extend(page.entries);
+        match entries.last() {
+            Some(last) if page.more => range.start = [&last.key, &[0][..]].concat().into(),
+            _ => return entries,
+        }
+    }
+}
+
+/// Every record the log keeps, ascending, however many pages they take.
+pub(super) async fn read_whole_log(namespace: &dyn Namespace) -> Vec<CommitRecord> {
+    let head = namespace.head().await.expect("the head is read");
+    let mut after = Sequence(head.log_start.0 - 1);
+    let mut log: Vec<CommitRecord> = Vec::new();
+    loop {
+        let page = namespace.read_log(after, usize::MAX).await.expect("the log is read");
+        let Some(last) = page.last() else { return log };
+        after = last.sequence;
+        log.extend(page);
+    }
 }
 
 /// The view is the builder's: head, every entry of every space, and a digest that adds up.
@@ -86,9 +110,7 @@ pub(super) async fn assert_view(snapshot: &dyn Snapshot, builder: &CommitBuilder
 pub(super) async fn assert_state(namespace: &dyn Namespace, builder: &CommitBuilder) {
     assert_eq!(&namespace.head().await.expect("the head is read"), builder.head(), "the head");
     assert_view(&*snapshot(namespace).await, builder).await;
-    let before_log = nimbus_types::Sequence(builder.head().log_start.0 - 1);
-    let log = namespace.read_log(before_log, usize::MAX).await.expect("the log is read");
-    assert_eq!(log, builder.log(), "the log");
+    assert_eq!(read_whole_log(namespace).await, builder.log(), "the log");
     let report = namespace.check().await.expect("the check runs");
     assert!(report.faults.is_empty(), "the check finds {:?}", report.faults);
 }
