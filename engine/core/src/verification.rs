@@ -14,7 +14,7 @@ use bson::RawDocument;
 use bytes::Bytes;
 use nimbus_namespace::{Direction, Entry, Head, KeyRange, Snapshot, Space, StateDigest};
 use nimbus_types::index::derive;
-use nimbus_types::{IndexId, TableId, key};
+use nimbus_types::{ErrorKind, IndexId, TableId, key};
 use serde::Serialize;
 
 use crate::catalog::{Catalog, Index, IndexState, Table, table_of_key};
@@ -129,10 +129,11 @@ impl Tenant {
         let mut run = Run::default();
         let catalog = match Catalog::load(&*snapshot).await {
             Ok(catalog) => Some(catalog),
-            Err(error) => {
+            Err(error) if error.kind() == ErrorKind::StorageCorruption => {
                 run.found(Mismatch::new(MismatchKind::Meta, format!("the catalog cannot be read: {error}")));
                 None
             }
+            Err(error) => return Err(error),
         };
         run.documents(&*snapshot, catalog.as_ref()).await?;
         run.index_entries(&*snapshot, catalog.as_ref()).await?;
@@ -387,3 +388,6 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests;
