@@ -235,6 +235,19 @@ async fn a_wal_that_a_long_snapshot_made_grow_is_cut_back() {
     assert!(wal_bytes() <= LIMIT_BYTES, "{}", wal_bytes());
 }
 
+#[tokio::test]
+async fn a_trim_counts_as_a_sync_only_where_it_forgets_something() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = SqliteProvider::open(folder.path()).unwrap();
+    let namespace = create_and_open(&provider, "a").await;
+    let syncs = || namespace.counters().iter().find(|figure| figure.name == "syncs_total").unwrap().value;
+    commit_one(&*namespace, &mut CommitBuilder::new(), "1").await;
+    for (before, expected) in [(1, 1.0), (2, 2.0), (2, 2.0)] {
+        namespace.trim_log(Sequence(before)).await.unwrap();
+        assert!((syncs() - expected).abs() < 0.5, "{} syncs after a trim before {before}", syncs());
+    }
+}
+
 #[test]
 fn without_a_runtime_everything_answers_at_once() {
     fn at_once<T>(answer: nimbus_namespace::Answer<'_, T>) -> T {

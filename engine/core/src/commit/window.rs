@@ -135,7 +135,8 @@ impl Window {
             let Some((sequence, keys)) = self.commits.pop_front() else { return };
             self.keys -= keys.len();
             self.key_bytes -= key_bytes(&keys);
-            self.forgotten = sequence;
+            // A catching up that failed half way notes its commits once more, so these may go back.
+            self.forgotten = self.forgotten.max(sequence);
             for key in keys {
                 if self.last_write.get(&key) == Some(&sequence) {
                     self.last_write.remove(&key);
@@ -225,6 +226,16 @@ mod tests {
         }
         assert_eq!((window.commits.len(), window.forgotten), (3, Sequence(1)));
         assert!(window.conflicts(&reads(b"z"), Sequence(0)), "older than the window");
+    }
+
+    #[test]
+    fn commits_noted_twice_do_not_bring_back_what_has_been_forgotten() {
+        let mut window = Window::default();
+        for sequence in [5, 6, 7, 5] {
+            window.note(Sequence(sequence), [write(b"a")].iter());
+        }
+        window.forget(Sequence(7));
+        assert!(window.conflicts(&reads(b"a"), Sequence(6)));
     }
 
     #[test]
