@@ -6,7 +6,7 @@ use std::time::Duration;
 use nimbus_namespace::NamespaceProvider;
 use nimbus_types::TenantId;
 
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::metrics::EngineMetrics;
 use crate::options::EngineOptions;
 use crate::registry::Registry;
@@ -50,9 +50,12 @@ impl Engine {
         Ok(self.registry.provider().list().await?)
     }
 
-    /// Deletes a tenant and all its data. There is no way back.
+    /// Deletes a tenant and all its data. There is no way back, also for a caller who goes away.
     pub async fn delete_tenant(&self, id: &TenantId) -> Result<()> {
-        self.registry.delete(id).await
+        let (registry, id) = (self.registry.clone(), id.clone());
+        tokio::spawn(async move { registry.delete(&id).await })
+            .await
+            .map_err(|error| EngineError::Internal(format!("a deletion was abandoned: {error}")))?
     }
 
     /// Figures over all tenants.

@@ -64,6 +64,12 @@ pub enum EngineError {
         /// Which rule is broken, naming the field.
         message: String,
     },
+    /// More bytes in one transaction than a commit may have.
+    #[error(
+        "a transaction may write at most {} bytes of documents and index keys",
+        nimbus_types::limits::TRANSACTION_BYTES
+    )]
+    TransactionTooLarge,
     /// The request breaks a rule or a limit; says which.
     #[error("{0}")]
     InvalidInput(String),
@@ -97,7 +103,7 @@ impl EngineError {
             Self::DocumentNotFound { .. } => ErrorKind::DocumentNotFound,
             Self::WriteConflict | Self::VersionMismatch { .. } => ErrorKind::Conflict,
             Self::SchemaValidation { .. } => ErrorKind::SchemaValidation,
-            Self::InvalidInput(_) => ErrorKind::InvalidInput,
+            Self::InvalidInput(_) | Self::TransactionTooLarge => ErrorKind::InvalidInput,
             Self::Mutation { source, .. } => source.kind(),
             Self::Closing => ErrorKind::StorageUnavailable,
             Self::Storage(error) => error.kind(),

@@ -12,6 +12,15 @@ use crate::envelope::StoredDocument;
 use crate::error::{Result, corrupt};
 use crate::tenant::Tenant;
 
+/// A run of commits.
+#[derive(Debug, Clone)]
+pub struct JournalPage {
+    /// Oldest first.
+    pub entries: Vec<JournalEntry>,
+    /// Whether the log has commits after the last of them.
+    pub more: bool,
+}
+
 /// One commit.
 #[derive(Debug, Clone)]
 pub struct JournalEntry {
@@ -48,14 +57,21 @@ pub enum JournalChange {
 }
 
 impl Tenant {
-    /// At most `limit` commits after `after`, oldest first.
-    pub async fn journal(&self, after: Sequence, limit: usize) -> Result<Vec<JournalEntry>> {
-        // The snapshot comes second, so that its catalog knows every table the records name.
+    /// At most `limit` commits after `after`, oldest first; from where the log begins when it is `None`.
+    /// Fewer come when they are large.
+    pub async fn journal(&self, after: Option<Sequence>, limit: usize) -> Result<JournalPage> {
         self.core().check_open()?;
+        let after = match after {
+            Some(after) => after,
+            None => Sequence(self.core().namespace.head().await?.log_start.0.saturating_sub(1)),
+        };
+        // The snapshot comes second, so that its catalog knows every table the records name.
         let records = self.core().namespace.read_log(after, limit).await?;
         let snapshot = self.snapshot().await?;
         let catalog = self.core().catalogs.at(&*snapshot).await?;
-        records.into_iter().map(|record| entry_of(record, &catalog)).collect()
+        let last = records.last().map_or(after, |record| record.sequence);
+        let entries = records.into_iter().map(|record| entry_of(record, &catalog)).collect::<Result<_>>()?;
+        Ok(JournalPage { entries, more: last < snapshot.head().sequence })
     }
 }
 

@@ -25,7 +25,7 @@ pub use catalog::{FieldSchema, FieldType, IndexSchema, TableSchema};
 pub use engine::Engine;
 pub use envelope::StoredDocument;
 pub use error::{EngineError, Result};
-pub use journal::{JournalChange, JournalEntry};
+pub use journal::{JournalChange, JournalEntry, JournalPage};
 pub use metrics::{CounterValues, EngineMetrics, TenantMetrics};
 pub use mutation::{Mutation, MutationResult, Transacted};
 pub use options::EngineOptions;

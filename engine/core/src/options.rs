@@ -13,6 +13,8 @@ pub struct EngineOptions {
     pub randomness: Arc<dyn Randomness>,
     /// A tenant nobody has used for this long is closed; it reopens at its next use.
     pub idle_close_ms: u64,
+    /// How many tenants may be open at once; past it the one unused longest is closed.
+    pub max_open_tenants: usize,
     /// How many commits the log keeps behind its head before older ones are trimmed.
     pub log_retain_commits: u64,
 }
@@ -23,6 +25,7 @@ impl Default for EngineOptions {
             clock: Arc::new(SystemClock::default()),
             randomness: Arc::new(SystemRandomness),
             idle_close_ms: 300_000,
+            max_open_tenants: 1_000,
             log_retain_commits: 100_000,
         }
     }

@@ -19,7 +19,7 @@ use crate::options::EngineOptions;
 use crate::tenant::TenantCore;
 
 /// How often, and at what distance, users of a failed tenant are waited for before it is reopened.
-const REOPEN_TRIES: u32 = 200;
+const REOPEN_TRIES: u32 = 50;
 const REOPEN_WAIT: Duration = Duration::from_millis(10);
 
 /// The open tenants of one engine.
@@ -77,21 +77,32 @@ impl Registry {
 
     /// The open tenant, opened now if it was not.
     pub(crate) async fn get(&self, tenant: &TenantId) -> Result<Arc<TenantCore>> {
-        self.check_serving()?;
-        if let Some(core) = self.open.read().get(tenant)
-            && core.committer.failure().is_none()
-        {
-            core.touch();
-            return Ok(core.clone());
+        for _ in 0..REOPEN_TRIES {
+            self.check_serving()?;
+            if let Some(core) = self.open.read().get(tenant)
+                && core.committer.failure().is_none()
+            {
+                core.touch();
+                return Ok(core.clone());
+            }
+            let door = self.door(tenant).await;
+            let known = self.open.read().get(tenant).cloned();
+            let free = match known {
+                Some(core) if core.committer.failure().is_none() => return Ok(core),
+                Some(failed) => self.take_down_failed(failed).await,
+                None => true,
+            };
+            if free {
+                let core = self.open_now(tenant).await?;
+                drop(door);
+                self.make_room().await;
+                return Ok(core);
+            }
+            drop(door);
+            tokio::time::sleep(REOPEN_WAIT).await;
         }
-        let _door = self.door(tenant).await;
-        let known = self.open.read().get(tenant).cloned();
-        match known {
-            Some(core) if core.committer.failure().is_none() => return Ok(core),
-            Some(failed) => self.take_down_failed(failed).await?,
-            None => {}
-        }
-        self.open_now(tenant).await
+        let what = "the tenant's storage has failed and is still in use; it reopens once it is not";
+        Err(StorageError::Busy(what.into()).into())
     }
 
     /// Makes a tenant.
@@ -128,27 +139,43 @@ impl Registry {
         let limit_us = self.options.idle_close_ms.saturating_mul(1000);
         let idle: Vec<TenantId> = {
             let open = self.open.read();
-            let idle =
-                open.values().filter(|core| Arc::strong_count(core) == 1 && core.idle_us() >= limit_us);
+            let idle = open.values().filter(|core| is_unused(core) && core.idle_us() >= limit_us);
             idle.map(|core| core.id.clone()).collect()
         };
         for tenant in idle {
-            let _door = self.door(&tenant).await;
-            let core = {
-                let mut open = self.open.write();
-                // Looked at again under the lock: nobody can have taken it up since.
-                match open.get(&tenant) {
-                    Some(core) if Arc::strong_count(core) == 1 && core.idle_us() >= limit_us => {
-                        open.remove(&tenant)
-                    }
-                    _ => None,
-                }
-            };
-            if let Some(core) = core {
-                self.idle_closed_total.fetch_add(1, Ordering::Relaxed);
-                core.committer.close().await;
-                self.retire(core).await;
+            self.close_unused(&tenant, limit_us).await;
+        }
+    }
+
+    /// Closes the tenant that has been unused longest when more are open than should be.
+    async fn make_room(&self) {
+        let longest_unused = {
+            let open = self.open.read();
+            if open.len() <= self.options.max_open_tenants {
+                return;
             }
+            let unused = open.values().filter(|core| is_unused(core));
+            unused.max_by_key(|core| core.idle_us()).map(|core| core.id.clone())
+        };
+        if let Some(tenant) = longest_unused {
+            self.close_unused(&tenant, 0).await;
+        }
+    }
+
+    async fn close_unused(&self, tenant: &TenantId, idle_at_least_us: u64) {
+        let _door = self.door(tenant).await;
+        let core = {
+            let mut open = self.open.write();
+            // Looked at again under the lock: nobody can have taken it up since.
+            match open.get(tenant) {
+                Some(core) if is_unused(core) && core.idle_us() >= idle_at_least_us => open.remove(tenant),
+                _ => None,
+            }
+        };
+        if let Some(core) = core {
+            self.idle_closed_total.fetch_add(1, Ordering::Relaxed);
+            core.committer.close().await;
+            self.retire(core).await;
         }
     }
 
@@ -194,23 +221,20 @@ impl Registry {
         Ok(core)
     }
 
-    /// A tenant whose storage has failed takes no more commits; once nobody uses it any more it can
-    /// be opened anew, which recovers it.
-    async fn take_down_failed(&self, failed: Arc<TenantCore>) -> Result<()> {
+    /// A tenant whose storage has failed takes no more commits; once nobody uses it any more it is
+    /// closed, so that it can be opened anew, which recovers it. `false` while somebody does.
+    async fn take_down_failed(&self, failed: Arc<TenantCore>) -> bool {
         failed.committer.close().await;
-        for _ in 0..REOPEN_TRIES {
+        {
+            let mut open = self.open.write();
             // One is the map's, one is ours.
-            if Arc::strong_count(&failed) <= 2 {
-                self.open.write().remove(&failed.id);
-                self.retire(failed).await;
-                return Ok(());
+            if Arc::strong_count(&failed) > 2 {
+                return false;
             }
-            tokio::time::sleep(REOPEN_WAIT).await;
+            open.remove(&failed.id);
         }
-        Err(StorageError::Busy(
-            "the tenant's storage has failed and is still in use; it reopens once it is not".into(),
-        )
-        .into())
+        self.retire(failed).await;
+        true
     }
 
     /// Keeps a tenant's counts and drops it where blocking is allowed: closing a file may write to it.
@@ -221,4 +245,9 @@ impl Registry {
             tracing::error!(tenant = %id, %error, "closing a tenant failed");
         }
     }
+}
+
+/// Whether only the registry holds it. Asked under the registry's lock, which whoever takes it up needs.
+fn is_unused(core: &Arc<TenantCore>) -> bool {
+    Arc::strong_count(core) == 1
 }

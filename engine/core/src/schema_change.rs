@@ -2,17 +2,21 @@
 //!
 //! Four steps, each one commit or a run of small ones: announce (writers keep new rules and indexes
 //! from here on), complete (existing documents are checked and indexed, page by page), settle (queries
-//! may use the new indexes) and purge (entries of dropped indexes go). Promises: a change that was cut
-//! short is resumed when the tenant is next opened; one that existing documents refuse is undone.
+//! may use the new indexes) and purge (entries of dropped indexes go). What is wanted stands in the
+//! catalog from the announcement on. Promises: a change that was cut short is resumed when the tenant is
+//! next opened; one that cannot be completed is undone; readers see the old schema until the new one
+//! is in force.
 //! Deliberately unknown: how an entry is derived and kept (see `transaction::writes`).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use nimbus_namespace::{Direction, KeyRange, Space};
-use nimbus_types::{ErrorKind, IndexId, TableId, TableName, key};
+use nimbus_types::{IndexId, TableId, TableName, key};
 
-use crate::catalog::{IndexEntry, IndexState, Numbers, Table, TableEntry, TableSchema, check_fields};
+use crate::catalog::{
+    IndexEntry, IndexState, Numbers, PendingChange, Table, TableEntry, TableSchema, check_fields,
+};
 use crate::envelope::StoredDocument;
 use crate::error::{EngineError, Result};
 use crate::tenant::{Tenant, TenantCore};
@@ -57,64 +61,82 @@ struct Wanted {
     set: bool,
 }
 
-/// Finishes in the background what an earlier run of the server left unfinished.
-pub(crate) async fn resume(core: &Arc<TenantCore>) -> Result<()> {
-    let snapshot = core.namespace.snapshot().await?;
-    let catalog = core.catalogs.at(&*snapshot).await?;
-    let unfinished = catalog.tables().filter(|table| table.entry.has_unfinished_change());
-    let names = unfinished.map(|table| table.name()).collect::<Result<Vec<_>>>()?;
-    if names.is_empty() {
-        return Ok(());
-    }
+/// Finishes in the background what an earlier run of the server left unfinished. A catalog that
+/// cannot be read is for verification to report; the tenant opens all the same.
+pub(crate) async fn resume(core: &Arc<TenantCore>) {
+    let names = match unfinished(core).await {
+        Ok(names) if names.is_empty() => return,
+        Ok(names) => names,
+        Err(error) => {
+            tracing::error!(tenant = %core.id, %error, "the catalog cannot be read");
+            return;
+        }
+    };
     let core = core.clone();
     tokio::spawn(async move {
         let _alone = core.schema_change.lock().await;
         for name in names {
-            if let Err(error) = finish(&core, &name, None).await {
-                tracing::warn!(tenant = %core.id, table = %name, %error, "an unfinished schema change was not completed");
+            if let Err(error) = finish(&core, &name).await {
+                tracing::warn!(tenant = %core.id, table = %name, %error, "an unfinished schema change was undone");
             }
         }
     });
-    Ok(())
+}
+
+async fn unfinished(core: &Arc<TenantCore>) -> Result<Vec<TableName>> {
+    let snapshot = core.namespace.snapshot().await?;
+    let catalog = core.catalogs.at(&*snapshot).await?;
+    catalog.tables().filter(|table| table.entry.has_unfinished_change()).map(|table| table.name()).collect()
 }
 
 async fn change(core: &Arc<TenantCore>, wanted: &Wanted) -> Result<()> {
     let _alone = core.schema_change.lock().await;
-    announce(core, &wanted.schema).await?;
-    finish(core, &wanted.schema.table, Some(wanted)).await
+    let name = &wanted.schema.table;
+    if let Err(error) = finish(core, name).await {
+        // What an earlier change could not do is undone by now, and not this caller's concern.
+        tracing::warn!(tenant = %core.id, table = %name, %error, "an unfinished schema change was undone");
+    }
+    announce(core, wanted).await?;
+    finish(core, name).await
 }
 
-async fn finish(core: &Arc<TenantCore>, name: &TableName, wanted: Option<&Wanted>) -> Result<()> {
+/// Takes a table's pending change, if it has one, to its end: in force, or undone.
+async fn finish(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
     let outcome = complete(core, name).await;
     match &outcome {
-        Ok(()) => settle(core, name, wanted).await?,
-        Err(error) if is_refusal(error) => undo(core, name).await?,
-        Err(_) => return outcome,
+        Ok(()) => settle(core, name).await?,
+        Err(_) => {
+            if let Err(error) = undo(core, name).await {
+                tracing::warn!(tenant = %core.id, table = %name, %error, "a schema change stays unfinished");
+                return outcome;
+            }
+        }
     }
-    purge(core, name).await?;
+    if let Err(error) = purge(core, name).await {
+        // The change itself stands; what is left of old indexes goes when the tenant is next opened.
+        tracing::warn!(tenant = %core.id, table = %name, %error, "entries of dropped indexes are left");
+    }
     outcome
 }
 
-/// Whether existing documents stand against the change, rather than the storage failing.
-fn is_refusal(error: &EngineError) -> bool {
-    matches!(error.kind(), ErrorKind::SchemaValidation | ErrorKind::AlreadyExists | ErrorKind::InvalidInput)
-}
-
-async fn announce(core: &Arc<TenantCore>, schema: &TableSchema) -> Result<()> {
+async fn announce(core: &Arc<TenantCore>, Wanted { schema, set }: &Wanted) -> Result<()> {
     for _ in 0..TRIES {
         let mut txn = Transaction::begin(core.clone()).await?;
         let table = txn.look_up_or_make(&schema.table).await?;
         let mut entry = table.entry.clone();
-        if entry.fields != schema.fields {
-            entry.unchecked_since.get_or_insert(std::mem::replace(&mut entry.fields, schema.fields.clone()));
-        }
+        let mut pending =
+            PendingChange { schema_set: *set, fields: schema.fields.clone(), indexes: Vec::new() };
         for index in &schema.indexes {
-            let kept = |have: &IndexEntry| have.state != IndexState::Dropping && have.schema() == *index;
-            if !entry.indexes.iter().any(kept) {
+            let kept = |have: &&IndexEntry| have.state == IndexState::Ready && have.schema() == *index;
+            if let Some(kept) = entry.indexes.iter().find(kept) {
+                pending.indexes.push(kept.id);
+            } else {
                 let id = txn.take_number(Numbers::take_index).await?;
                 entry.indexes.push(IndexEntry::new(id, index));
+                pending.indexes.push(id.0);
             }
         }
+        entry.pending = Some(pending);
         if commit_entry(txn, table.id, entry).await? {
             return Ok(());
         }
@@ -126,7 +148,8 @@ async fn complete(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
     let snapshot = core.namespace.snapshot().await?;
     let catalog = core.catalogs.at(&*snapshot).await?;
     let Some(table) = catalog.table(name).cloned() else { return Ok(()) };
-    if table.entry.unchecked_since.is_some() {
+    let Some(pending) = &table.entry.pending else { return Ok(()) };
+    if pending.fields != table.entry.fields {
         // Writers have kept the new rules since the announcement, so one look at any later state
         // sees every document that might break them.
         let mut reader = Reader::of_snapshot(&*snapshot);
@@ -134,9 +157,10 @@ async fn complete(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
         while let Some(range) = rest {
             let page = reader.scan(Space::Documents, range, Direction::Forward, PAGE).await?;
             for entry in page.entries {
-                check_fields(name, &table.entry.fields, StoredDocument::open(entry.value)?.body())?;
+                check_fields(name, &pending.fields, StoredDocument::open(entry.value)?.body())?;
             }
             rest = page.rest;
+            tokio::task::yield_now().await;
         }
     }
     drop(snapshot);
@@ -159,11 +183,12 @@ async fn build(core: &Arc<TenantCore>, name: &TableName, table: TableId, index: 
                 size = (size * 2).min(PAGE);
                 tries = 0;
             }
-            Err(error) if error.is_write_conflict() && tries < TRIES => {
-                // A smaller page meets fewer of the writes that go on beside it.
+            // A smaller page meets fewer of the writes that go on beside it, and writes less.
+            Err(EngineError::WriteConflict) if tries < TRIES => {
                 size = (size / 2).max(1);
                 tries += 1;
             }
+            Err(EngineError::TransactionTooLarge) if size > 1 => size /= 2,
             Err(error) => return Err(error),
         }
     }
@@ -192,37 +217,25 @@ async fn build_page(
     Ok(page.rest)
 }
 
-/// Opens the new indexes to queries and drops what is no longer wanted. A resumed change knows only
-/// what it was building, and drops only what that replaces.
-async fn settle(core: &Arc<TenantCore>, name: &TableName, wanted: Option<&Wanted>) -> Result<()> {
+/// Puts the pending change in force.
+async fn settle(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
     edit(core, name, |entry| {
-        entry.unchecked_since = None;
-        entry.schema_set = wanted.is_none_or(|wanted| wanted.set);
-        let built: Vec<(u32, String)> = entry
-            .indexes
-            .iter()
-            .filter(|index| index.state == IndexState::Building)
-            .map(|index| (index.id, index.name.clone()))
-            .collect();
-        for index in entry.indexes.iter_mut().filter(|index| index.state != IndexState::Dropping) {
-            let replaced = built.iter().any(|(id, name)| *id != index.id && *name == index.name);
-            let kept = wanted.is_none_or(|wanted| wanted.schema.indexes.contains(&index.schema()));
-            index.state = if kept && !replaced { IndexState::Ready } else { IndexState::Dropping };
+        let Some(PendingChange { schema_set, fields, indexes }) = entry.pending.take() else { return };
+        (entry.schema_set, entry.fields) = (schema_set, fields);
+        let place = |index: &IndexEntry| indexes.iter().position(|id| *id == index.id);
+        for index in &mut entry.indexes {
+            index.state = if place(index).is_some() { IndexState::Ready } else { IndexState::Dropping };
         }
-        if let Some(Wanted { schema, .. }) = wanted {
-            // So that a schema reads as it was set: those that were there before stand first until now.
-            let place = |index: &IndexEntry| schema.indexes.iter().position(|other| *other == index.schema());
-            entry.indexes.sort_by_key(|index| place(index).unwrap_or(usize::MAX));
-        }
+        // So that a schema reads as it was set.
+        entry.indexes.sort_by_key(|index| place(index).unwrap_or(usize::MAX));
     })
     .await
 }
 
+/// Leaves what was in force before.
 async fn undo(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
     edit(core, name, |entry| {
-        if let Some(before) = entry.unchecked_since.take() {
-            entry.fields = before;
-        }
+        entry.pending = None;
         for index in entry.indexes.iter_mut().filter(|index| index.state == IndexState::Building) {
             index.state = IndexState::Dropping;
         }
@@ -265,6 +278,9 @@ async fn edit(core: &Arc<TenantCore>, name: &TableName, change: impl Fn(&mut Tab
         let Some(table) = txn.look_up(name) else { return Ok(()) };
         let mut entry = table.entry.clone();
         change(&mut entry);
+        if entry == table.entry {
+            return Ok(());
+        }
         if commit_entry(txn, table.id, entry).await? {
             return Ok(());
         }

@@ -67,7 +67,7 @@ impl TenantCore {
             log_retain_commits: options.log_retain_commits,
             trimmed_at,
         });
-        crate::schema_change::resume(&core).await?;
+        crate::schema_change::resume(&core).await;
         Ok(core)
     }
 
@@ -83,6 +83,12 @@ impl TenantCore {
         Ok(())
     }
 
+    /// The error a caller is to see: whatever fails because the tenant is being deleted fails because
+    /// there is no such tenant.
+    pub(crate) fn seen_from_outside(&self, error: EngineError) -> EngineError {
+        self.check_open().err().unwrap_or(error)
+    }
+
     pub(crate) fn touch(&self) {
         self.last_used_us.store(self.clock.monotonic_us(), Ordering::Relaxed);
     }
@@ -94,9 +100,9 @@ impl TenantCore {
     /// Trims the log when it has grown well past what is to be kept.
     pub(crate) fn after_commit(&self) {
         let head = self.committer.known_head().0;
-        let keep_from = head.saturating_sub(self.log_retain_commits) + 1;
+        let keep_from = head.saturating_sub(self.log_retain_commits).saturating_add(1);
         let trimmed_at = self.trimmed_at.load(Ordering::Relaxed);
-        if keep_from < trimmed_at + TRIM_SLACK
+        if keep_from < trimmed_at.saturating_add(TRIM_SLACK)
             || self
                 .trimmed_at
                 .compare_exchange(trimmed_at, keep_from, Ordering::Relaxed, Ordering::Relaxed)
@@ -209,7 +215,7 @@ impl Tenant {
 
     pub(crate) async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
         self.enter()?;
-        Ok(self.core.namespace.snapshot().await?)
+        self.core.namespace.snapshot().await.map_err(|error| self.core.seen_from_outside(error.into()))
     }
 
     async fn table_in(&self, snapshot: &dyn Snapshot, name: &TableName) -> Result<Option<Arc<Table>>> {

@@ -108,41 +108,6 @@ async fn write_skew_is_refused() {
     assert!(matches!(second.commit().await, Err(EngineError::WriteConflict)));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn concurrent_increments_end_at_the_exact_sum() {
-    let engine = engine();
-    let a = tenant(&engine, "a").await;
-    fill(&a, 1).await;
-    let tasks: Vec<_> = (0..16)
-        .map(|_| {
-            let a = a.clone();
-            tokio::spawn(async move {
-                for _ in 0..10 {
-                    loop {
-                        let mut txn = a.begin().await.unwrap();
-                        let stored = txn.get(&table(), &Bson::Int32(0)).await.unwrap().unwrap();
-                        let n = stored.body().get_i32("n").unwrap();
-                        txn.patch(&table(), &Bson::Int32(0), &rawdoc! { "n": n + 1 }, &[], None)
-                            .await
-                            .unwrap();
-                        match txn.commit().await {
-                            Ok(_) => break,
-                            Err(EngineError::WriteConflict) => {}
-                            Err(error) => panic!("{error}"),
-                        }
-                    }
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
-    let stored = a.get(&table(), &Bson::Int32(0)).await.unwrap().unwrap();
-    assert_eq!(stored.body().get_i32("n").unwrap(), 160);
-    assert!(a.verify().await.unwrap().ok);
-}
-
 #[tokio::test]
 async fn a_deleted_tenant_is_gone_and_a_new_one_of_its_name_is_empty() {
     let engine = engine();

@@ -96,15 +96,26 @@ impl Filter {
         }
     }
 
-    /// How many clauses the filter has: this one and all nested ones.
+    /// How many clauses the filter has: this one, all nested ones, and each value of a list.
     pub fn clauses(&self) -> usize {
-        self.nodes().count()
+        self.nodes().map(|(filter, _)| filter.own_clauses()).sum()
+    }
+
+    fn own_clauses(&self) -> usize {
+        match self {
+            Self::Field { predicate: Predicate::In(operands) | Predicate::NotIn(operands), .. } => {
+                operands.len().max(1)
+            }
+            _ => 1,
+        }
     }
 
     /// Whether the filter keeps the limits of depth and clauses, and its paths the rules of paths.
     pub fn check(&self) -> Result<(), InvalidFilter> {
-        for (index, (filter, depth)) in self.nodes().enumerate() {
-            if index >= limits::FILTER_CLAUSES {
+        let mut clauses = 0;
+        for (filter, depth) in self.nodes() {
+            clauses += filter.own_clauses();
+            if clauses > limits::FILTER_CLAUSES {
                 return Err(InvalidFilter::TooManyClauses { limit: limits::FILTER_CLAUSES });
             }
             if depth > limits::NESTING_DEPTH {

@@ -43,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     pub(crate) log_retain_commits: u64,
     pub(crate) idle_close_secs: u64,
+    pub(crate) max_open_tenants: usize,
     pub(crate) shutdown_grace_secs: u64,
     pub(crate) host: String,
     pub(crate) port: u16,

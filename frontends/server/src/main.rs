@@ -13,6 +13,7 @@ mod exit;
 mod gatekeeper;
 mod listen;
 mod logging;
+mod open_files;
 mod private_file;
 mod progress;
 mod providers;

@@ -21,7 +21,7 @@ use crate::environment::Environment;
 use crate::exit::{CannotRun, Exit};
 use crate::gatekeeper::LocalGatekeeper;
 use crate::token::{TokenStore, TokenWatch};
-use crate::{listen, logging, providers, signals};
+use crate::{listen, logging, open_files, providers, signals};
 
 /// Serves until a signal asks for the end.
 pub(crate) fn start(
@@ -34,6 +34,7 @@ pub(crate) fn start(
     for warning in loaded.warnings {
         tracing::warn!("{warning}");
     }
+    open_files::raise_limit(loaded.settings.max_open_tenants, loaded.settings.max_connections);
     let runtime = tokio::runtime::Runtime::new().map_err(CannotRun::Process)?;
     runtime.block_on(serve(&loaded.settings, environment))
 }
@@ -78,6 +79,7 @@ fn engine_options(settings: &Settings, clock: &Arc<dyn Clock>) -> EngineOptions 
         clock: Arc::clone(clock),
         randomness: Arc::new(SystemRandomness),
         idle_close_ms: settings.idle_close_secs * 1000,
+        max_open_tenants: settings.max_open_tenants,
         log_retain_commits: settings.log_retain_commits,
     }
 }

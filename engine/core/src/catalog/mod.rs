@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use cache::CatalogCache;
 pub(crate) use schema::check_fields;
 pub use schema::{FieldSchema, FieldType, IndexSchema, TableSchema};
-pub(crate) use table::{Index, IndexEntry, IndexState, Table, TableEntry};
+pub(crate) use table::{Index, IndexEntry, IndexState, PendingChange, Table, TableEntry};
 
 use crate::envelope::{open_meta, seal_meta};
 use crate::error::{Result, corrupt};

@@ -105,6 +105,9 @@ pub struct TableSchema {
 impl TableSchema {
     /// Refuses what can never be served, naming the field or index.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.fields.len() > limits::FIELDS_PER_SCHEMA {
+            return Err(invalid(format!("a schema may have at most {} fields", limits::FIELDS_PER_SCHEMA)));
+        }
         for (at, field) in self.fields.iter().enumerate() {
             if field.name.is_empty() || field.name.starts_with('$') || field.name.contains(['\0', '.']) {
                 return Err(invalid(format!(
@@ -133,7 +136,11 @@ impl TableSchema {
 }
 
 /// Whether `document` keeps the rules of `fields`; the error names the first field that does not.
-pub(crate) fn check_fields(table: &TableName, fields: &[FieldSchema], document: &RawDocument) -> Result<()> {
+pub(crate) fn check_fields<'a>(
+    table: &TableName,
+    fields: impl IntoIterator<Item = &'a FieldSchema>,
+    document: &RawDocument,
+) -> Result<()> {
     for field in fields {
         let broken = |message: String| EngineError::SchemaValidation {
             table: table.clone(),

@@ -65,6 +65,15 @@ impl IndexEntry {
     }
 }
 
+/// A schema change under way: what is to hold once existing documents have been seen to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PendingChange {
+    pub(crate) schema_set: bool,
+    pub(crate) fields: Vec<FieldSchema>,
+    /// Numbers of the indexes to have, in the order asked for.
+    pub(crate) indexes: Vec<u32>,
+}
+
 /// A table as the catalog stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TableEntry {
@@ -72,9 +81,9 @@ pub(crate) struct TableEntry {
     /// Whether a schema was set, though it may be an empty one.
     pub(crate) schema_set: bool,
     pub(crate) fields: Vec<FieldSchema>,
-    /// The rules before, while existing documents are still being checked against `fields`.
-    pub(crate) unchecked_since: Option<Vec<FieldSchema>>,
     pub(crate) indexes: Vec<IndexEntry>,
+    /// Writers keep the rules of the pending change beside those in force.
+    pub(crate) pending: Option<PendingChange>,
 }
 
 impl TableEntry {
@@ -84,14 +93,19 @@ impl TableEntry {
             name: name.to_string(),
             schema_set: false,
             fields: Vec::new(),
-            unchecked_since: None,
             indexes: Vec::new(),
+            pending: None,
         }
     }
 
     /// Whether a schema change was begun and not finished.
     pub(crate) fn has_unfinished_change(&self) -> bool {
-        self.unchecked_since.is_some() || self.indexes.iter().any(|index| index.state != IndexState::Ready)
+        self.pending.is_some() || self.indexes.iter().any(|index| index.state != IndexState::Ready)
+    }
+
+    /// Every rule that a document written now must keep.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &FieldSchema> {
+        self.fields.iter().chain(self.pending.iter().flat_map(|pending| &pending.fields))
     }
 
     /// The entry as it is stored.
@@ -143,12 +157,13 @@ impl Table {
             .map_err(|error| EngineError::Internal(format!("a table in the catalog has a bad name: {error}")))
     }
 
-    /// The schema a user sees, or `None` if none was set.
+    /// The schema in force, or `None` if none was set.
     pub(crate) fn schema(&self) -> Result<Option<TableSchema>> {
         if !self.entry.schema_set {
             return Ok(None);
         }
-        let kept = self.entry.indexes.iter().filter(|index| index.state != IndexState::Dropping);
+        // What is being built or dropped is not, or no longer, in force.
+        let kept = self.entry.indexes.iter().filter(|index| index.state == IndexState::Ready);
         Ok(Some(TableSchema {
             table: self.name()?,
             fields: self.entry.fields.clone(),

@@ -12,7 +12,7 @@ use nimbus_types::{IndexId, key};
 use super::Query;
 use crate::catalog::{Index, IndexState, Table};
 
-/// Most separate ranges one walk may have; past it fewer fields are bounded.
+/// Most separate ranges one walk may have; past it a field's values are walked as one range.
 const MAX_RANGES: usize = 1000;
 
 /// What is walked.
@@ -81,6 +81,18 @@ struct WalkField<'q> {
 struct FieldBounds {
     intervals: Vec<KeyInterval>,
     points: bool,
+}
+
+impl FieldBounds {
+    /// One interval around all of them, for when they are too many to walk one by one.
+    fn hull(&self) -> Self {
+        let around = |(first, last): (&KeyInterval, &KeyInterval)| KeyInterval {
+            start: first.start.clone(),
+            end: last.end.clone(),
+        };
+        let intervals = self.intervals.first().zip(self.intervals.last()).map(around);
+        Self { intervals: intervals.into_iter().collect(), points: false }
+    }
 }
 
 impl WalkField<'_> {
@@ -181,10 +193,11 @@ fn ranges_of(prefix: &[u8], fields: &[WalkField<'_>]) -> (Vec<KeyRange>, usize, 
     let mut prefixes = vec![prefix.to_vec()];
     let mut score = 0;
     for (at, field) in fields.iter().enumerate() {
-        let bounds = match &field.bounds {
-            Some(bounds) if prefixes.len() * bounds.intervals.len() <= MAX_RANGES => bounds,
-            _ => return (prefixes.into_iter().map(KeyRange::prefix).collect(), at, score),
+        let Some(bounds) = &field.bounds else {
+            return (prefixes.into_iter().map(KeyRange::prefix).collect(), at, score);
         };
+        let bounds =
+            if prefixes.len() * bounds.intervals.len() <= MAX_RANGES { bounds } else { &bounds.hull() };
         if bounds.points {
             score += if bounds.intervals.len() == 1 { 100 } else { 90 };
             // A point stands for all keys that begin with its encoding.

@@ -131,7 +131,8 @@ impl Transaction {
             return Ok(CommitPosition { sequence, time_ms });
         }
         let prepared: Prepared = staging.prepare(sequence, reads);
-        let Committed { sequence, time_ms } = tenant.committer.commit(prepared).await?;
+        let Committed { sequence, time_ms } =
+            tenant.committer.commit(prepared).await.map_err(|error| tenant.seen_from_outside(error))?;
         tenant.after_commit();
         Ok(CommitPosition { sequence, time_ms })
     }

@@ -12,7 +12,7 @@ use nimbus_types::{Sequence, limits};
 
 use crate::commit::{DocumentWrite, MetaWrite, Prepared, ReadSet};
 use crate::envelope::StoredDocument;
-use crate::error::{Result, invalid};
+use crate::error::{EngineError, Result, invalid};
 
 /// A staged document: put (`Some`) or removed (`None`).
 #[derive(Debug)]
@@ -35,7 +35,8 @@ pub(crate) struct Staging {
     index: BTreeMap<Bytes, Option<Bytes>>,
     meta: BTreeMap<Bytes, StagedMeta>,
     index_delta: StateDigest,
-    document_bytes: usize,
+    /// Bytes of documents and index keys staged so far, those staged over since included.
+    bytes: usize,
 }
 
 impl Staging {
@@ -51,13 +52,9 @@ impl Staging {
         stored: Option<&StoredDocument>,
         body: Option<RawDocumentBuf>,
     ) -> Result<()> {
-        self.document_bytes += body.as_ref().map_or(0, |body| body.as_bytes().len());
-        if self.document_bytes > limits::TRANSACTION_BYTES {
-            return Err(invalid(format!(
-                "a transaction may write at most {} bytes",
-                limits::TRANSACTION_BYTES
-            )));
-        }
+        let body_bytes = body.as_ref().map_or(0, |body| body.as_bytes().len());
+        self.check_room(body_bytes)?;
+        self.bytes += body_bytes;
         if let Some(staged) = self.documents.get_mut(&key) {
             if staged.body.is_none() {
                 // Removed and inserted again is a new document.
@@ -78,6 +75,14 @@ impl Staging {
         Ok(())
     }
 
+    /// Whether `bytes` more may be staged.
+    pub(crate) fn check_room(&self, bytes: usize) -> Result<()> {
+        if self.bytes + bytes > limits::TRANSACTION_BYTES {
+            return Err(EngineError::TransactionTooLarge);
+        }
+        Ok(())
+    }
+
     /// Stages a meta entry; `stored` as for documents.
     pub(crate) fn put_meta(&mut self, key: Bytes, stored: Option<&Bytes>, value: Option<Bytes>) {
         if let Some(staged) = self.meta.get_mut(&key) {
@@ -90,14 +95,21 @@ impl Staging {
 
     /// Stages an index entry that is not there now.
     pub(crate) fn add_index_entry(&mut self, key: Bytes, document_key: Bytes) {
+        self.bytes += key.len();
         self.index_delta.add(Space::Index, &key, &document_key);
         self.index.insert(key, Some(document_key));
     }
 
     /// Stages the removal of an index entry that is there now.
     pub(crate) fn remove_index_entry(&mut self, key: Bytes, document_key: &[u8]) {
+        self.bytes += key.len();
         self.index_delta.remove(Space::Index, &key, document_key);
         self.index.insert(key, None);
+    }
+
+    /// Whether the document under that key has been written in this transaction.
+    pub(crate) fn has_document(&self, key: &[u8]) -> bool {
+        self.documents.contains_key(key)
     }
 
     /// The staged value of a key: `None` if the key is not staged, `Some(None)` if it is removed.
@@ -135,8 +147,8 @@ impl Staging {
         }
     }
 
-    /// Hands everything to the committer. An entry that was added and taken away again is left as a
-    /// harmless removal of nothing; a document likewise.
+    /// Hands everything to the committer. An index entry that was added and taken away again is left as
+    /// a harmless removal of nothing.
     pub(crate) fn prepare(self, snapshot: Sequence, reads: ReadSet) -> Prepared {
         let documents = self.documents.into_iter().filter_map(|(key, staged)| {
             let StagedDocument { before_hash, created_ms, body } = staged;

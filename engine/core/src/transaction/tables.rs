@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use nimbus_namespace::Space;
-use nimbus_types::TableName;
+use nimbus_types::{TableName, limits};
 
 use super::Transaction;
 use crate::catalog::{Numbers, Table, TableEntry, numbers_key};
-use crate::error::Result;
+use crate::error::{Result, invalid};
 
 impl Transaction {
     /// The table of that name, if there is one.
@@ -25,6 +25,9 @@ impl Transaction {
     pub(crate) async fn look_up_or_make(&mut self, name: &TableName) -> Result<Arc<Table>> {
         if let Some(table) = self.look_up(name) {
             return Ok(table);
+        }
+        if self.catalog.tables().count() >= limits::TABLES_PER_TENANT {
+            return Err(invalid(format!("a tenant may have at most {} tables", limits::TABLES_PER_TENANT)));
         }
         let id = self.take_number(Numbers::take_table).await?;
         self.put_table(Table::new(id, TableEntry::new(name))).await

@@ -4,9 +4,10 @@
 //! entries are exactly those its table's definitions derive; a write that is refused, or dropped half
 //! way, stages no part of its document, so the transaction may go on. Deliberately unknown: commits.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use bson::raw::{CString, RawBsonRef};
+use bson::raw::RawBsonRef;
 use bson::{Bson, RawBson, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 use nimbus_namespace::{Direction, KeyRange, Space};
@@ -97,12 +98,28 @@ async fn find_stored(
     let encoded_id = encode_id(id.as_raw_bson_ref())?;
     let document_key = key::document_key(table.id, &encoded_id);
     let stored = txn.reader().document(&document_key).await?.ok_or_else(missing)?;
-    match if_version {
-        Some(expected) if expected != stored.version => {
-            Err(EngineError::VersionMismatch { expected, actual: stored.version })
+    if let Some(expected) = if_version {
+        let actual = version_before(txn, &document_key, &stored).await?;
+        if expected != actual {
+            return Err(EngineError::VersionMismatch { expected, actual });
         }
-        _ => Ok((Place { table, document_key, encoded_id }, stored)),
     }
+    Ok((Place { table, document_key, encoded_id }, stored))
+}
+
+/// The version a precondition speaks of: that before the transaction, however often it has written the
+/// document since. A document it made itself has none, which is 0.
+async fn version_before(
+    txn: &Transaction,
+    document_key: &Bytes,
+    stored: &StoredDocument,
+) -> Result<Sequence> {
+    if !txn.staging.has_document(document_key) {
+        return Ok(stored.version);
+    }
+    let before =
+        txn.snapshot.get(Space::Documents, document_key).await?.map(StoredDocument::open).transpose()?;
+    Ok(before.map_or(Sequence::ZERO, |before| before.version))
 }
 
 async fn put(
@@ -126,11 +143,25 @@ async fn put(
 struct IndexChanges {
     removed: Vec<Bytes>,
     added: Vec<Bytes>,
+    /// Bytes of the keys of both.
+    bytes: usize,
     /// Positions of indexes that have met their first array.
     became_multikey: Vec<usize>,
 }
 
 impl IndexChanges {
+    fn remove(&mut self, txn: &Transaction, entry: Bytes) -> Result<()> {
+        self.bytes += entry.len();
+        self.removed.push(entry);
+        txn.staging.check_room(self.bytes)
+    }
+
+    fn add(&mut self, txn: &Transaction, entry: Option<Bytes>) -> Result<()> {
+        self.bytes += entry.as_ref().map_or(0, Bytes::len);
+        self.added.extend(entry);
+        txn.staging.check_room(self.bytes)
+    }
+
     fn stage(self, txn: &mut Transaction, document_key: &Bytes) {
         for entry in self.removed {
             txn.staging.remove_index_entry(entry, document_key);
@@ -162,11 +193,12 @@ async fn index_changes(
             let entry = key::index_key(index.definition.id, fields, &place.encoded_id);
             // While an index is being built, an older document's entry may not be there yet.
             if index.state == IndexState::Ready || txn.reader().get(Space::Index, &entry).await?.is_some() {
-                changes.removed.push(entry);
+                changes.remove(txn, entry)?;
             }
         }
         for fields in new.iter().filter(|fields| old.binary_search(fields).is_err()) {
-            changes.added.extend(new_entry(txn, name, index, fields, place).await?);
+            let entry = new_entry(txn, name, index, fields, place).await?;
+            changes.add(txn, entry)?;
         }
     }
     Ok(changes)
@@ -218,7 +250,8 @@ pub(crate) async fn add_missing_entries(
     let (keys, multikey) = keys_of(index, Some(document))?;
     let mut changes = IndexChanges::default();
     for fields in &keys {
-        changes.added.extend(new_entry(txn, name, index, fields, &place).await?);
+        let entry = new_entry(txn, name, index, fields, &place).await?;
+        changes.add(txn, entry)?;
     }
     if multikey && !index.multikey {
         let is_it = |other: &Index| other.definition.id == index.definition.id;
@@ -257,7 +290,7 @@ fn keys_of(index: &Index, document: Option<&RawDocument>) -> Result<(Vec<Vec<u8>
 
 fn check_body(name: &TableName, table: &Table, body: &RawDocument) -> Result<()> {
     check_document(body).map_err(|error| invalid(error.to_string()))?;
-    check_fields(name, &table.entry.fields, body)
+    check_fields(name, table.entry.rules(), body)
 }
 
 fn encode_id(id: RawBsonRef<'_>) -> Result<Vec<u8>> {
@@ -291,26 +324,32 @@ fn with_id_first(id: RawBsonRef<'_>, fields: &RawDocument) -> Result<RawDocument
 }
 
 fn patched(stored: &RawDocument, set: &RawDocument, unset: &[String]) -> Result<RawDocumentBuf> {
-    if unset.iter().any(|name| name == "_id") {
+    let malformed = |error: bson::error::Error| invalid(format!("the document is malformed: {error}"));
+    // Looked up by hash: a document may have a million fields, and a patch as many.
+    let unset: HashSet<&str> = unset.iter().map(String::as_str).collect();
+    let mut by_name = HashMap::new();
+    for element in set {
+        let (name, value) = element.map_err(malformed)?;
+        if unset.contains(name.as_str()) {
+            return Err(invalid(format!("field {:?} is both set and removed", name.as_str())));
+        }
+        by_name.insert(name.as_str(), value);
+    }
+    if unset.contains("_id") {
         return Err(invalid("_id cannot be removed"));
     }
-    if let Some(name) = unset.iter().find(|name| set.get(name.as_str()).is_ok_and(|value| value.is_some())) {
-        return Err(invalid(format!("field {name:?} is both set and removed")));
-    }
-    let malformed = |error: bson::error::Error| invalid(format!("the document is malformed: {error}"));
+    by_name.remove("_id");
     let mut body = RawDocumentBuf::new();
     for element in stored {
         let (name, value) = element.map_err(malformed)?;
-        if name.as_str() == "_id" {
-            body.append(name, value);
-        } else if !unset.iter().any(|removed| removed == name.as_str()) {
-            body.append(name, set.get(name.as_str()).map_err(malformed)?.unwrap_or(value));
+        if !unset.contains(name.as_str()) {
+            body.append(name, by_name.remove(name.as_str()).unwrap_or(value));
         }
     }
     for element in set {
-        let (name, value) = element.map_err(malformed)?;
-        if name.as_str() != "_id" && stored.get(name.as_str()).map_err(malformed)?.is_none() {
-            let name: CString = name.into();
+        let (name, _) = element.map_err(malformed)?;
+        // What is left was not there before; it goes to the end, in the order of the patch.
+        if let Some(value) = by_name.remove(name.as_str()) {
             body.append(name, value);
         }
     }

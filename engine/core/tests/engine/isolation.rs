@@ -66,7 +66,7 @@ async fn told(a: &Tenant, canary: &str) -> Vec<String> {
         let page = a.find_page(&query, 3, None).await.unwrap();
         told.push(format!("{} {:?}", show(&page.documents), page.next_cursor));
     }
-    for entry in a.journal(Sequence::ZERO, 1_000).await.unwrap() {
+    for entry in a.journal(None, 1_000).await.unwrap().entries {
         for change in entry.changes {
             told.push(match change {
                 JournalChange::Put { table, document } => format!("{table} {}", show(&[document])),

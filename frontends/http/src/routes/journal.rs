@@ -87,10 +87,9 @@ pub(crate) async fn read(
     RawQuery(query): RawQuery,
 ) -> Result<Response> {
     let parameters = Parameters::parse(query.as_deref(), &["after", "limit"])?;
-    let after = parameters.number("after", 0..=SEQUENCE_MOST)?.unwrap_or_default();
+    let after = parameters.number("after", 0..=SEQUENCE_MOST)?.map(Sequence);
     let limit = count(parameters.number("limit", 1..=MOST)?.unwrap_or(DEFAULT))?;
-    let entries = path.tenant(door.engine()).await?.journal(Sequence(after), limit).await?;
-    let last = entries.last().filter(|_| entries.len() == limit);
-    let next_after = last.map(|entry| entry.sequence.0);
-    reply::ok(&JournalReply { data: entries.iter().map(CommitReply::from).collect(), next_after })
+    let page = path.tenant(door.engine()).await?.journal(after, limit).await?;
+    let next_after = page.entries.last().filter(|_| page.more).map(|entry| entry.sequence.0);
+    reply::ok(&JournalReply { data: page.entries.iter().map(CommitReply::from).collect(), next_after })
 }

@@ -124,6 +124,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         providers: &[],
     },
     Setting {
+        key: "max_open_tenants",
+        section: Section::Runtime,
+        shape: COUNT,
+        default: "1000",
+        value_name: "TENANTS",
+        help: "Tenants open at once; past it the one unused longest is closed until it is used again",
+        providers: &[],
+    },
+    Setting {
         key: "shutdown_grace_secs",
         section: Section::Runtime,
         shape: SECONDS,

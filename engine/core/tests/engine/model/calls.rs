@@ -11,6 +11,7 @@ pub(super) fn table_name(at: usize) -> TableName {
     TableName::parse(["first", "second"][at]).unwrap()
 }
 
+/// The version a write asks for; `naive` is the state before its transaction.
 fn required(write: &Write, naive: &Naive) -> Option<Sequence> {
     let stored = naive.tables[write.table].documents.get(&encoded(&write.id)).map_or(0, |kept| kept.version);
     match write.if_version {
