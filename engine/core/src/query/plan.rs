@@ -7,6 +7,7 @@
 use nimbus_namespace::{Direction, KeyRange, Space};
 use nimbus_query::bounds::{ClauseBounds, KeyInterval, clause_bounds, descending, intersect};
 use nimbus_query::{Filter, SortKey};
+use nimbus_types::index::IndexDefinition;
 use nimbus_types::{IndexId, key};
 
 use super::Query;
@@ -43,8 +44,11 @@ pub(crate) struct Plan {
     pub(crate) direction: Direction,
     /// Whether the walk meets documents in the order asked for, each once.
     pub(crate) ordered: bool,
-    /// Whether one document may be met more than once.
-    pub(crate) multikey: bool,
+    /// Whether the walk goes by the order asked for, though an array may stand in it by another of
+    /// its elements than the order means.
+    walkable: bool,
+    /// The index that is walked, where a document may have several entries in it.
+    pub(crate) multikey: Option<IndexDefinition>,
     pub(crate) bounded_fields: usize,
     score: u32,
 }
@@ -56,10 +60,15 @@ pub(crate) fn plan(table: &Table, query: &Query) -> Plan {
         .indexes
         .iter()
         .filter_map(|index| plan_index(index, query))
+        .filter(|plan| {
+            let orders_a_limited_answer = plan.ordered && !query.sort.is_empty() && query.limit.is_some();
+            plan.bounded_fields > 0 || orders_a_limited_answer
+        })
         .fold(by_id, |best, plan| if plan.score > best.score { plan } else { best })
 }
 
-/// The plan that walks what an earlier page walked, if that can still be walked in order.
+/// The plan that walks what an earlier page walked, if that can still be walked that way. An array that
+/// has come into the index meanwhile does not hinder it.
 pub(crate) fn plan_again(table: &Table, query: &Query, access: Access) -> Option<Plan> {
     let plan = match access {
         Access::Documents => Some(plan_documents(table, query)),
@@ -68,7 +77,7 @@ pub(crate) fn plan_again(table: &Table, query: &Query, access: Access) -> Option
             plan_index(index, query)
         }
     };
-    plan.filter(|plan| plan.ordered)
+    plan.filter(|plan| plan.walkable)
 }
 
 /// One field of what is walked, with what the filter says of it.
@@ -145,11 +154,11 @@ fn plan_index(index: &Index, query: &Query) -> Option<Plan> {
     let prefix = key::index_prefix(definition.id);
     let mut plan = assemble(Access::Index(definition.id), &prefix, &fields, &query.sort, index.multikey);
     plan.index_name = Some(definition.name.clone());
+    plan.multikey = index.multikey.then(|| definition.clone());
     if definition.unique && every_field_a_point {
         plan.score += 500;
     }
-    let orders_a_limited_answer = plan.ordered && !query.sort.is_empty() && query.limit.is_some();
-    (plan.bounded_fields > 0 || orders_a_limited_answer).then_some(plan)
+    Some(plan)
 }
 
 /// What the filter says of one path. Several clauses are intersected, unless the field may hold an
@@ -179,13 +188,23 @@ fn assemble(
     multikey: bool,
 ) -> Plan {
     let (ranges, bounded_fields, mut score) = ranges_of(prefix, fields);
-    let direction = if multikey && !sort.is_empty() { None } else { order_of(fields, sort) };
-    let ordered = direction.is_some() && !multikey;
+    let direction = order_of(fields, sort);
+    let walkable = direction.is_some();
+    let ordered = walkable && (sort.is_empty() || !multikey);
     if ordered && !sort.is_empty() {
         score += 30;
     }
-    let direction = direction.unwrap_or(Direction::Forward);
-    Plan { access, index_name: None, ranges, direction, ordered, multikey, bounded_fields, score }
+    Plan {
+        access,
+        index_name: None,
+        ranges,
+        direction: direction.unwrap_or(Direction::Forward),
+        ordered,
+        walkable,
+        multikey: None,
+        bounded_fields,
+        score,
+    }
 }
 
 /// The ranges the bounds leave, how many leading fields are bounded, and what that is worth.

@@ -128,10 +128,20 @@ pub(crate) async fn find_page(
     let mut ranked: Vec<Ranked> = found?.into_iter().skip(skip).collect();
     let has_more = ranked.len() > size && (size as u64) < left;
     ranked.truncate(size);
-    let next_cursor = ranked.last().filter(|_| has_more).map(|last| {
-        let returned = returned + ranked.len() as u64;
-        Cursor { order, returned, position: last.rank.clone() }.encode(print)
-    });
+    let next_cursor = match ranked.last().filter(|_| has_more) {
+        // A cursor travels in requests, where a value of megabytes would not fit.
+        Some(last) if last.rank.len() > limits::KEY_BYTES => {
+            return Err(invalid(format!(
+                "the values to order by take more than {} bytes, too many to page by",
+                limits::KEY_BYTES
+            )));
+        }
+        Some(last) => {
+            let returned = returned + ranked.len() as u64;
+            Some(Cursor { order, returned, position: last.rank.clone() }.encode(print))
+        }
+        None => None,
+    };
     Ok(Page { documents: ranked.into_iter().map(|ranked| ranked.document).collect(), next_cursor })
 }
 

@@ -4,10 +4,13 @@
 //! more entries than it was told to, and for no more bytes than a page's; other tasks get their turn
 //! between two batches. Deliberately unknown: filters, sorting, limits.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use nimbus_namespace::{Direction, Entry, KeyRange};
+use nimbus_types::index::{IndexDefinition, derive};
+use nimbus_types::key;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::plan::{Access, Plan};
 use crate::envelope::StoredDocument;
@@ -30,8 +33,8 @@ pub(crate) struct Walk {
     /// Entries met and not handed out yet: those whose documents did not fit into the last batch.
     pending: VecDeque<Entry>,
     under_way: bool,
-    /// Documents met before, where one may be met again.
-    seen: Option<HashSet<Bytes>>,
+    /// Where a document may have several entries: how to tell which of them counts.
+    first_entries: Option<FirstEntries>,
     pub(crate) entries_examined: u64,
     pub(crate) documents_examined: u64,
 }
@@ -52,7 +55,7 @@ impl Walk {
             ranges,
             pending: VecDeque::new(),
             under_way: false,
-            seen: plan.multikey.then(HashSet::new),
+            first_entries: plan.multikey.clone().map(|index| FirstEntries::new(index, plan)),
             entries_examined: 0,
             documents_examined: 0,
         }
@@ -77,8 +80,8 @@ impl Walk {
             self.pending.extend(page.entries);
             if let Access::Index(_) = self.access {
                 self.entries_examined += self.pending.len() as u64;
-                if let Some(seen) = &mut self.seen {
-                    self.pending.retain(|entry| seen.insert(entry.value.clone()));
+                if let Some(first_entries) = &self.first_entries {
+                    self.pending.retain(|entry| first_entries.known(entry) != Some(false));
                 }
             }
         }
@@ -94,11 +97,19 @@ impl Walk {
     async fn fetch(&mut self, reader: &mut Reader<'_>) -> Result<Vec<Met>> {
         let keys: Vec<Bytes> = self.pending.iter().map(|entry| entry.value.clone()).collect();
         let documents = reader.documents(&keys).await?;
-        let met = self.pending.drain(..documents.len()).zip(documents).map(|(entry, document)| {
+        let mut met = Vec::with_capacity(documents.len());
+        for document in documents {
+            let Some(entry) = self.pending.pop_front() else { break };
             let document = document.ok_or_else(|| corrupt("an index entry leads to no document"))?;
-            Ok(Met { position: entry.key, document_key: entry.value, document })
-        });
-        met.collect()
+            let is_first = match &mut self.first_entries {
+                Some(first_entries) => first_entries.is_first(&entry, &document)?,
+                None => true,
+            };
+            if is_first {
+                met.push(Met { position: entry.key, document_key: entry.value, document });
+            }
+        }
+        Ok(met)
     }
 }
 
@@ -117,6 +128,56 @@ fn cut(mut range: KeyRange, position: &[u8], direction: Direction) -> Option<Key
         }
     }
     (!range.is_empty()).then_some(range)
+}
+
+/// Most documents whose first entry is remembered.
+const REMEMBERED: usize = 65_536;
+
+/// Tells at which of its several entries the walk meets a document first, so that it is handed out
+/// there and nowhere else. The document itself says so, and what is remembered only saves asking it
+/// again; so memory is bounded, and a later page agrees with an earlier one.
+struct FirstEntries {
+    index: IndexDefinition,
+    /// All that is walked of the index, from the first page on.
+    ranges: Vec<KeyRange>,
+    direction: Direction,
+    /// By document key, a hash of its first entry's key.
+    remembered: HashMap<Bytes, u128>,
+}
+
+impl FirstEntries {
+    fn new(index: IndexDefinition, plan: &Plan) -> Self {
+        Self { index, ranges: plan.ranges.clone(), direction: plan.direction, remembered: HashMap::new() }
+    }
+
+    /// Whether it is the first, if that is known without the document.
+    fn known(&self, entry: &Entry) -> Option<bool> {
+        self.remembered.get(&entry.value).map(|first| *first == xxh3_128(&entry.key))
+    }
+
+    fn is_first(&mut self, entry: &Entry, document: &StoredDocument) -> Result<bool> {
+        if let Some(known) = self.known(entry) {
+            return Ok(known);
+        }
+        let malformed = || corrupt("an index entry leads to a malformed document");
+        let (_, encoded_id) = key::split_document_key(&entry.value).ok_or_else(malformed)?;
+        let derived = derive(&self.index, document.body()).map_err(|_| malformed())?;
+        let walked = derived
+            .keys
+            .iter()
+            .map(|fields| key::index_key(self.index.id, fields, encoded_id))
+            .filter(|key| self.ranges.iter().any(|range| range.contains(key)));
+        let first = match self.direction {
+            Direction::Forward => walked.min(),
+            Direction::Backward => walked.max(),
+        };
+        if self.remembered.len() >= REMEMBERED {
+            self.remembered.clear();
+        }
+        let first = first.ok_or_else(|| corrupt("an index entry does not follow from its document"))?;
+        self.remembered.insert(entry.value.clone(), xxh3_128(&first));
+        Ok(first == entry.key)
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +232,28 @@ mod tests {
         let met: Vec<_> = found.iter().map(|document| document.body().get_i32("n").unwrap()).collect();
         assert_eq!(met, [1, 2, 3, 4, 5]);
         assert_eq!(tenant.find(&Query::all(table())).await.unwrap().len(), 5, "a walk over the table");
+    }
+
+    #[tokio::test]
+    async fn a_cursor_goes_on_although_an_array_comes_into_its_index() {
+        for descending in [false, true] {
+            let tenant = with_documents((0..9).map(|n| rawdoc! { "_id": n, "n": n })).await;
+            let by_n = vec![IndexField { path: "n".into(), descending: false }];
+            let index = IndexSchema { name: "n".into(), fields: by_n, unique: false, sparse: false };
+            let schema = TableSchema { table: table(), fields: Vec::new(), indexes: vec![index] };
+            tenant.set_schema(schema).await.unwrap();
+            let sort = vec![SortKey { path: "n".into(), descending }];
+            let query = Query { sort, limit: Some(100), ..Query::all(table()) };
+            let first = tenant.find_page(&query, 4, None).await.unwrap();
+            let fields = rawdoc! { "_id": 9, "n": [-1, 4, 4, 99] };
+            tenant.transact(vec![Mutation::Insert { table: table(), fields }]).await.unwrap();
+            let second = tenant.find_page(&query, 100, first.next_cursor.as_deref()).await.unwrap();
+            let both = first.documents.iter().chain(&second.documents);
+            let mut ids: Vec<_> = both.filter_map(|document| document.id().as_i32()).collect();
+            ids.sort_unstable();
+            // Its first entry lies before the cursor, so the new document is not met.
+            assert_eq!(ids, (0..9).collect::<Vec<_>>(), "descending: {descending}");
+        }
     }
 
     #[tokio::test]

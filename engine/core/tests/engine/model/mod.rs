@@ -19,7 +19,7 @@ use nimbus_types::Sequence;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use self::calls::{all_pages, mutation, query_of, table_name, write_to};
-use self::generate::{Part, Question, Step, Version, Write, steps};
+use self::generate::{Part, Question, Step, Write, steps};
 use self::naive::{Kept, Naive, encoded};
 use crate::common::{Store, tenant_id, until, verified};
 
