@@ -1,12 +1,14 @@
 //! What providers that keep a tenant in a local file or folder share: its name, its making and its
-//! removal, and the lock on the data directory.
+//! removal, the lock on the data directory, and the stores that are open.
 //!
 //! Promises: a [`LocalRoot`] is the only one on its directory, across processes; a name belongs to
 //! one tenant on any file system; a create or a removal that a crash cut short is undone or finished
 //! at the next open of the root or the next use of the name; files that are not ours are left alone.
 //! Deliberately unknown: what is in the files. Callers keep uses of one tenant's name from overlapping.
 
+mod carried;
 mod name;
+mod stores;
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -16,6 +18,9 @@ use std::path::{Path, PathBuf};
 use nimbus_types::TenantId;
 
 use crate::error::{Result, StorageError};
+
+pub use carried::carried;
+pub use stores::{LocalStore, LocalStores, OpenMark};
 
 /// The file whose lock says that a data directory is in use.
 const LOCK_FILE: &str = ".nimbus.lock";

@@ -6,12 +6,11 @@
 
 use std::sync::Arc;
 
+use nimbus_namespace::local::carried;
 use nimbus_namespace::{
     Answer, CommitGroup, CommitRecord, Counter, Head, Namespace, PhysicalReport, Result, Snapshot,
-    StorageError,
 };
 use nimbus_types::Sequence;
-use tokio::runtime::Handle;
 
 use crate::check;
 use crate::snapshot::SqliteSnapshot;
@@ -73,16 +72,4 @@ impl Namespace for SqliteNamespace {
     fn counters(&self) -> Vec<Counter> {
         self.store.counters()
     }
-}
-
-/// Runs `work` to its end on a thread that may block, starting now.
-pub(crate) fn carried<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Answer<'static, T> {
-    let Ok(runtime) = Handle::try_current() else { return Answer::ready(work()) };
-    let task = runtime.spawn_blocking(work);
-    Answer::waiting(async move {
-        // The task is lost when the runtime shuts down before it begins.
-        task.await.unwrap_or_else(|_| Err(StorageError::Unavailable("the server is stopping".into())))
-    })
 }

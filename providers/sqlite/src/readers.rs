@@ -24,9 +24,9 @@ pub(crate) const IDLE_CONNECTIONS: usize = 8;
 pub(crate) struct Readers {
     path: PathBuf,
     turns: Arc<Semaphore>,
-    /// Read while a file is opened or a connection comes back, so that closing waits for those and
+    /// Why no file is opened any more. Read while a file is opened or a connection comes back, so that closing waits for those and
     /// none of them comes after it. Taken before `pool`.
-    closed: RwLock<bool>,
+    closed: RwLock<Option<StorageError>>,
     pool: Mutex<Pool>,
 }
 
@@ -60,8 +60,8 @@ impl Readers {
     /// A connection outside of any transaction, for one who has a turn.
     pub(crate) fn take(&self) -> Result<Connection> {
         let closed = self.closed.read();
-        if *closed {
-            return Err(dropped());
+        if let Some(reason) = &*closed {
+            return Err(reason.clone());
         }
         if let Some(connection) = self.pool.lock().idle.pop() {
             return Ok(connection);
@@ -75,7 +75,7 @@ impl Readers {
     pub(crate) fn give_back(&self, connection: Connection) {
         let closed = self.closed.read();
         let mut pool = self.pool.lock();
-        if *closed || pool.idle.len() >= IDLE_CONNECTIONS || !connection.is_autocommit() {
+        if closed.is_some() || pool.idle.len() >= IDLE_CONNECTIONS || !connection.is_autocommit() {
             pool.open -= 1;
             // The file is closed outside the locks.
             drop(pool);
@@ -86,10 +86,11 @@ impl Readers {
         }
     }
 
-    /// Closes idle connections now and the others as they come back. Waits for those being opened.
-    pub(crate) fn close(&self) {
+    /// Closes idle connections now and the others as they come back; who asks for one gets `reason`.
+    /// Waits for those being opened.
+    pub(crate) fn close(&self, reason: StorageError) {
         let mut closed = self.closed.write();
-        *closed = true;
+        *closed = Some(reason);
         let mut pool = self.pool.lock();
         pool.open -= pool.idle.len();
         pool.idle.clear();
@@ -99,9 +100,4 @@ impl Readers {
     pub(crate) fn open_connections(&self) -> usize {
         self.pool.lock().open
     }
-}
-
-/// What a handle answers once its tenant has been dropped.
-pub(crate) fn dropped() -> StorageError {
-    StorageError::Unavailable("the tenant has been dropped".into())
 }

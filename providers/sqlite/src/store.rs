@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nimbus_namespace::{CommitGroup, Counter, Head, Result};
+use nimbus_namespace::local::{FileKind, LocalStore, OpenMark};
+use nimbus_namespace::{CommitGroup, Counter, Head, Result, StorageError};
 use nimbus_types::{Sequence, TenantId};
 use parking_lot::Mutex;
 
 use crate::file;
-use crate::readers::{Readers, dropped};
+use crate::readers::Readers;
 use crate::writer::{WriteCounts, Writer};
 
 /// One open namespace file.
@@ -24,26 +25,45 @@ pub(crate) struct Store {
     newest: Mutex<Arc<Head>>,
     /// Beside the writer, whose lock is held as long as an fsync takes.
     counts: Arc<WriteCounts>,
-    // Fields are dropped in order: the writer comes last.
+    // Fields are dropped in order: the writer comes last, then the word that the file is closed.
     readers: Readers,
     writer: Mutex<Writer>,
+    _mark: OpenMark,
 }
 
-impl Store {
-    /// Opens the file of `tenant`.
-    pub(crate) fn open(path: PathBuf, tenant: &TenantId) -> Result<Self> {
-        let connection = file::open_writer(&path, tenant)?;
+impl LocalStore for Store {
+    const KIND: FileKind = file::KIND;
+
+    fn create(path: &Path, tenant: &TenantId) -> Result<()> {
+        file::create(path, tenant)
+    }
+
+    fn open(path: &Path, tenant: &TenantId, mark: OpenMark) -> Result<Self> {
+        let connection = file::open_writer(path, tenant)?;
         let head = file::read_head(&connection)?;
         let counts = Arc::<WriteCounts>::default();
         Ok(Self {
             newest: Mutex::new(Arc::new(head)),
-            readers: Readers::new(path.clone()),
+            readers: Readers::new(path.to_owned()),
             writer: Mutex::new(Writer::new(connection, Arc::clone(&counts))),
             counts,
-            path,
+            path: path.to_owned(),
+            _mark: mark,
         })
     }
 
+    fn has_stopped(&self) -> bool {
+        self.writer.lock().refusal().is_some()
+    }
+
+    /// Closes what can be closed. Snapshots keep their view, and their connection until they end.
+    fn close(&self, reason: StorageError) {
+        self.readers.close(reason.clone());
+        self.writer.lock().stop(reason);
+    }
+}
+
+impl Store {
     pub(crate) fn readers(&self) -> &Readers {
         &self.readers
     }
@@ -87,17 +107,6 @@ impl Store {
         result.map(|(_, value)| value)
     }
 
-    /// Whether writes are refused until the file is opened anew.
-    pub(crate) fn has_stopped(&self) -> bool {
-        self.writer.lock().refusal().is_some()
-    }
-
-    /// Waits for a running write, then closes what can be closed. Snapshots keep their view.
-    pub(crate) fn close_dropped(&self) {
-        self.readers.close();
-        self.writer.lock().stop(dropped());
-    }
-
     /// Figures for metrics; the names are Prometheus name parts. Does not wait for a running write.
     pub(crate) fn counters(&self) -> Vec<Counter> {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -125,14 +134,19 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
+    use nimbus_namespace::Answer;
+    use nimbus_namespace::local::LocalStores;
+
     use super::*;
 
     #[test]
     fn counters_do_not_wait_for_a_running_write() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, tenant) = (folder.path().join("a.sqlite3"), TenantId::parse("a").unwrap());
-        file::create(&path, &tenant).unwrap();
-        let store = Arc::new(Store::open(path, &tenant).unwrap());
+        let (stores, tenant) =
+            (LocalStores::<Store>::open_root(folder.path()).unwrap(), TenantId::parse("a").unwrap());
+        let created = stores.create(&tenant);
+        assert!(matches!(created, Answer::Ready(Some(Ok(())))), "without a runtime it is ready");
+        let Answer::Ready(Some(Ok(store))) = stores.open(&tenant, |store| store) else { panic!("not open") };
         let running_write = store.writer.lock();
         let (sender, counters) = mpsc::channel();
         thread::spawn({
