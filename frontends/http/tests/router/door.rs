@@ -115,7 +115,7 @@ async fn the_description_names_every_route_and_its_failures() {
     let description = server.get("/openapi.json").await.body;
     assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
     let paths = description["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 16, "{:?}", paths.keys().collect::<Vec<_>>());
+    assert_eq!(paths.len(), 17, "{:?}", paths.keys().collect::<Vec<_>>());
     let get = &paths["/api/tenants/{tenant}/documents/{table}/{id}"]["get"];
     for status in ["200", "304", "400", "401", "403", "404", "429", "500", "503"] {
         assert!(get["responses"][status].is_object(), "{status}");
