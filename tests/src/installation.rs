@@ -14,11 +14,28 @@ use serde_json::Value;
 use crate::binary::nimbus_binary;
 use crate::server::{Server, StartFailure};
 
+/// A provider that keeps one file per tenant in the data directory.
+#[derive(Debug, Clone, Copy)]
+pub struct Provider {
+    /// The value of `--tenant-provider`.
+    pub name: &'static str,
+    /// What follows the tenant's name and a dot.
+    pub extension: &'static str,
+}
+
+impl Provider {
+    /// The default one.
+    pub const SQLITE: Self = Self { name: "sqlite", extension: "sqlite3" };
+    /// redb.
+    pub const REDB: Self = Self { name: "redb", extension: "redb" };
+}
+
 /// A throw-away installation.
 #[derive(Debug)]
 pub struct Installation {
     root: tempfile::TempDir,
     log_level: &'static str,
+    provider: Provider,
     starts: AtomicUsize,
 }
 
@@ -38,7 +55,13 @@ impl Installation {
     pub fn with_log_level(log_level: &'static str) -> Self {
         let root = tempfile::Builder::new().prefix("nimbus-test-").tempdir().expect("a temporary folder");
         fs::create_dir(root.path().join("home")).expect("a home folder");
-        Self { root, log_level, starts: AtomicUsize::new(0) }
+        Self { root, log_level, provider: Provider::SQLITE, starts: AtomicUsize::new(0) }
+    }
+
+    /// The same installation with tenants on `provider`.
+    #[must_use]
+    pub fn on(self, provider: Provider) -> Self {
+        Self { provider, ..self }
     }
 
     /// A path inside the installation's folder.
@@ -51,9 +74,9 @@ impl Installation {
         self.path("data")
     }
 
-    /// The file of one tenant on the sqlite provider.
+    /// The file of one tenant whose id has no upper-case letter.
     pub fn tenant_file(&self, tenant: &str) -> PathBuf {
-        self.data_dir().join(format!("{tenant}.sqlite3"))
+        self.data_dir().join(format!("{tenant}.{}", self.provider.extension))
     }
 
     /// The admin token's file.
@@ -109,7 +132,8 @@ impl Installation {
     /// `nimbus verify` over the data directory, with more arguments.
     pub fn verify(&self, arguments: &[&str]) -> Output {
         let mut command = self.command();
-        command.arg("verify").arg("--data-dir").arg(self.data_dir()).args(arguments);
+        command.args(["verify", "--tenant-provider", self.provider.name]);
+        command.arg("--data-dir").arg(self.data_dir()).args(arguments);
         command.output().expect("the binary runs")
     }
 
@@ -118,7 +142,9 @@ impl Installation {
     /// # Panics
     /// When the server does not come up.
     pub fn start(&self) -> Server {
-        self.start_with(&["--port", "0", "--data-dir", &text(&self.data_dir())], &[])
+        let data_dir = text(&self.data_dir());
+        let arguments = ["--port", "0", "--data-dir", &data_dir, "--tenant-provider", self.provider.name];
+        self.start_with(&arguments, &[])
             .unwrap_or_else(|failure| panic!("the server did not start: {failure}"))
     }
 

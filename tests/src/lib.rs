@@ -17,7 +17,7 @@ mod tools;
 pub use binary::nimbus_binary;
 pub use client::{Client, Reply};
 pub use envelope::{assert_error, check_error};
-pub use installation::Installation;
+pub use installation::{Installation, Provider};
 pub use raw::{Outcome, exchange};
 pub use seed::{Seeded, seeded};
 pub use server::{PATIENCE, Server, StartFailure, wait_until};

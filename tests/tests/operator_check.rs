@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use nimbus_tests::{Installation, Server, assert_error, tool, wait_until};
+use nimbus_tests::{Installation, Provider, Server, assert_error, tool, wait_until};
 use serde_json::{Value, json};
 
 /// Runs curl and returns the status and the body.
@@ -29,10 +29,19 @@ fn curl(server: &Server, method: &str, path: &str, token: Option<&str>, body: Op
 
 #[test]
 fn the_isolation_check_passes_by_curl() {
+    isolation_check_by_curl(Provider::SQLITE);
+}
+
+#[test]
+fn the_isolation_check_passes_by_curl_on_redb() {
+    isolation_check_by_curl(Provider::REDB);
+}
+
+fn isolation_check_by_curl(provider: Provider) {
     if !tool("curl", "the operator's check by curl") {
         return;
     }
-    let installation = Installation::new();
+    let installation = Installation::new().on(provider);
     let server = installation.start();
     let token = installation.token();
     let call = |server: &Server, method, path, body| curl(server, method, path, Some(&token), body);

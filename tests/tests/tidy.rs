@@ -22,11 +22,20 @@ const CRATE_GRAPH: &[(&str, &[&str])] = &[
     ("nimbus-query", &["nimbus-types"]),
     ("nimbus-namespace", &["nimbus-types"]),
     ("nimbus-engine", &["nimbus-io", "nimbus-namespace", "nimbus-query", "nimbus-types"]),
+    ("nimbus-redb", &["nimbus-namespace", "nimbus-types"]),
     ("nimbus-sqlite", &["nimbus-namespace", "nimbus-types"]),
     ("nimbus-http", &["nimbus-engine", "nimbus-io", "nimbus-query", "nimbus-types"]),
     (
         "nimbus-server",
-        &["nimbus-engine", "nimbus-http", "nimbus-io", "nimbus-namespace", "nimbus-sqlite", "nimbus-types"],
+        &[
+            "nimbus-engine",
+            "nimbus-http",
+            "nimbus-io",
+            "nimbus-namespace",
+            "nimbus-redb",
+            "nimbus-sqlite",
+            "nimbus-types",
+        ],
     ),
 ];
 

@@ -7,6 +7,7 @@
 
 pub mod builder;
 pub mod commits;
+pub mod crash;
 pub mod generator;
 pub mod isolation;
 pub mod log;

@@ -33,6 +33,8 @@ pub(crate) type Values = BTreeMap<&'static str, Value>;
 pub(crate) enum TenantProvider {
     /// One `SQLite` file per tenant under the data directory.
     Sqlite,
+    /// One redb file per tenant under the data directory.
+    Redb,
 }
 
 /// Every setting of a server; the table says what each means.

@@ -39,10 +39,17 @@ pub trait LocalStore: Send + Sync + Sized + 'static {
 }
 
 /// Says that a file is open for as long as it lives: the last handle of a store may still be closing the
-/// file on another thread when the next use of its tenant's name begins, which then waits.
+/// file on another thread when the next use of its tenant's name begins, which then waits. A default
+/// mark tells nobody.
 pub struct OpenMark {
     /// Nothing is ever sent; what tells is that it goes.
     _open: Sender<Infallible>,
+}
+
+impl Default for OpenMark {
+    fn default() -> Self {
+        Self { _open: channel().0 }
+    }
 }
 
 /// The stores of one data directory.
@@ -176,6 +183,8 @@ impl<S: LocalStore> Directory<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
     use std::{fs, thread};
 
     use super::*;
@@ -251,16 +260,17 @@ mod tests {
         // Keeping the mark while the store goes is what a slow close looks like from outside.
         let store = at_once(stores.open(&tenant, |store| store)).unwrap();
         let mark = Arc::into_inner(store).unwrap().mark.take();
-        let (sender, opened) = channel();
+        let closed = AtomicBool::new(false);
         thread::scope(|scope| {
-            let (stores, tenant) = (&stores, &tenant);
-            scope.spawn(move || sender.send(at_once(stores.open(tenant, |_| ())).is_ok()));
-            for _ in 0..100 {
-                thread::yield_now();
-            }
-            assert_eq!(opened.try_recv(), Err(TryRecvError::Empty), "it did not wait");
+            let opened = scope.spawn(|| {
+                at_once(stores.open(&tenant, |_| ())).unwrap();
+                closed.load(Ordering::SeqCst)
+            });
+            // Time in which one that did not wait would be found out.
+            thread::sleep(Duration::from_millis(50));
+            closed.store(true, Ordering::SeqCst);
             drop(mark);
-            assert_eq!(opened.recv(), Ok(true));
+            assert!(opened.join().unwrap(), "it did not wait");
         });
     }
 }

@@ -79,7 +79,7 @@ pub(crate) const VARIABLE_PREFIX: &str = "NIMBUS_";
 pub(crate) const CONFIG_VARIABLE: &str = "NIMBUS_CONFIG";
 
 /// Values of `--tenant-provider`.
-pub(crate) const PROVIDERS: &[&str] = &["sqlite"];
+pub(crate) const PROVIDERS: &[&str] = &["sqlite", "redb"];
 
 const COUNT: Shape = Shape::Number { minimum: 1, maximum: u64::MAX };
 /// Up to a day, so that the sum of two durations in milliseconds never overflows.
@@ -103,7 +103,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         default: "./data",
         value_name: "DIR",
         help: "Directory that holds the tenants' files; one process at a time owns it",
-        providers: &["sqlite"],
+        providers: &["sqlite", "redb"],
     },
     Setting {
         key: "log_retain_commits",

@@ -16,6 +16,7 @@ use nimbus_engine::{
 use nimbus_namespace::NamespaceProvider;
 use nimbus_namespace::reference::ReferenceProvider;
 use nimbus_query::{Filter, Predicate};
+use nimbus_redb::RedbProvider;
 use nimbus_sqlite::SqliteProvider;
 use nimbus_types::index::IndexField;
 use nimbus_types::{TableName, TenantId};
@@ -40,8 +41,14 @@ impl Store {
         Self { provider, folder: Some(folder) }
     }
 
-    pub(crate) fn all() -> [Self; 2] {
-        [Self::reference(), Self::sqlite()]
+    pub(crate) fn redb() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let provider = Arc::new(RedbProvider::open(folder.path()).unwrap());
+        Self { provider, folder: Some(folder) }
+    }
+
+    pub(crate) fn all() -> [Self; 3] {
+        [Self::reference(), Self::sqlite(), Self::redb()]
     }
 
     pub(crate) fn engine(&self) -> Engine {
