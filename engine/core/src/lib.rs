@@ -32,4 +32,4 @@ pub use options::EngineOptions;
 pub use query::{Explain, Page, Query};
 pub use tenant::Tenant;
 pub use transaction::{CommitPosition, Transaction};
-pub use verification::{ConsistencyReport, DigestReport, Mismatch, MismatchKind};
+pub use verification::{ConsistencyReport, DigestReport, Heads, Mismatch, MismatchKind};

@@ -99,6 +99,8 @@ pub struct ConsistencyReport {
     pub time_ms: u64,
     /// Sequence of the oldest log record kept.
     pub log_start: u64,
+    /// Where the log ends, as the storage and as the engine know it.
+    pub heads: Heads,
     /// Digests, stored and recomputed.
     pub digests: Vec<DigestReport>,
     /// How many live documents, index entries, meta entries and log records were looked at.
@@ -107,6 +109,16 @@ pub struct ConsistencyReport {
     pub mismatch_count: u64,
     /// The first of them.
     pub mismatches: Vec<Mismatch>,
+}
+
+/// Sequences of the newest commit. The storage may be ahead, by a commit not answered yet or another
+/// server's; it must never be behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Heads {
+    /// What the storage holds.
+    pub stored: u64,
+    /// What this server had acknowledged when the verification began.
+    pub acknowledged: u64,
 }
 
 /// How much was looked at.
@@ -125,6 +137,7 @@ pub struct Counts {
 impl Tenant {
     /// Verifies the tenant as it stands now. Errors are failures to look, not what was found.
     pub async fn verify(&self) -> Result<ConsistencyReport> {
+        let acknowledged = self.core().committer.known_head();
         let snapshot = self.snapshot().await?;
         let mut run = Run::default();
         let catalog = match Catalog::load(&*snapshot).await {
@@ -141,6 +154,10 @@ impl Tenant {
         let digests = run.digests(snapshot.head());
         let head = snapshot.head().clone();
         drop(snapshot);
+        if head.sequence < acknowledged {
+            let message = format!("commits up to {acknowledged} were acknowledged; the log ends at {}", head.sequence);
+            run.found(Mismatch { sequence: Some(acknowledged.0), ..Mismatch::new(MismatchKind::Log, message) });
+        }
         let log = log::check_log(&*self.core().namespace, &head).await?;
         run.counts.log_records = log.records;
         for (sequence, message) in log.faults {
@@ -158,6 +175,7 @@ impl Tenant {
             sequence: head.sequence.0,
             time_ms: head.time_ms,
             log_start: head.log_start.0,
+            heads: Heads { stored: head.sequence.0, acknowledged: acknowledged.0 },
             digests,
             counts: run.counts,
             mismatch_count: run.mismatch_count,

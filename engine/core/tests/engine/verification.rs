@@ -178,6 +178,23 @@ async fn damage_behind_our_back_is_named() {
 }
 
 #[tokio::test]
+async fn a_log_that_ends_before_what_was_acknowledged_is_named() {
+    let store = Store::sqlite();
+    let (_engine, a) = filled(&store).await;
+    let before = verified(&a).await;
+    let files = std::fs::read_dir(store.folder.as_ref().unwrap().path()).unwrap();
+    let mut paths = files.map(|file| file.unwrap().path());
+    let path = paths.find(|path| path.extension().is_some_and(|extension| extension == "sqlite3")).unwrap();
+    Connection::open(path).unwrap().execute_batch("UPDATE head SET sequence = sequence - 1").unwrap();
+    let report = a.verify().await.unwrap();
+    assert_eq!((report.heads.stored, report.heads.acknowledged), (before.sequence - 1, before.sequence));
+    let named = |mismatch: &nimbus_engine::Mismatch| {
+        mismatch.sequence == Some(before.sequence) && mismatch.message.contains("were acknowledged")
+    };
+    assert!(report.mismatches.iter().any(named), "{report:?}");
+}
+
+#[tokio::test]
 async fn a_verification_sees_one_state_while_others_write() {
     for store in Store::all() {
         let (_engine, a) = filled(&store).await;
