@@ -155,8 +155,12 @@ impl Tenant {
         let head = snapshot.head().clone();
         drop(snapshot);
         if head.sequence < acknowledged {
-            let message = format!("commits up to {acknowledged} were acknowledged; the log ends at {}", head.sequence);
-            run.found(Mismatch { sequence: Some(acknowledged.0), ..Mismatch::new(MismatchKind::Log, message) });
+            let message =
+                format!("commits up to {acknowledged} were acknowledged; the log ends at {}", head.sequence);
+            run.found(Mismatch {
+                sequence: Some(acknowledged.0),
+                ..Mismatch::new(MismatchKind::Log, message)
+            });
         }
         let log = log::check_log(&*self.core().namespace, &head).await?;
         run.counts.log_records = log.records;
