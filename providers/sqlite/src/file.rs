@@ -58,13 +58,13 @@ const TABLES: &str = "
 /// How long a statement waits for a lock that somebody outside, such as an operator's `sqlite3`, holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Settings of every connection. `synchronous = FULL` makes each COMMIT an fsync of the WAL. Pages
-/// are read through a memory map of the file, which is nearly twice as fast as copying them and keeps
-/// the page cache of a connection small; writes never go through it. The WAL is copied back every 1000
-/// pages (4 MiB) and cut to 16 MiB should a long snapshot have made it grow.
+/// Settings of every connection. `synchronous = FULL` makes each COMMIT an fsync of the WAL. Files are not
+/// memory-mapped: a disk error under a mapped read would end the process, and with it every tenant; and
+/// each read after a commit would unmap the file first. The WAL is copied back every 1000 pages (4 MiB)
+/// and cut to 16 MiB should a long snapshot have made it grow.
 const SETTINGS: &str = "
     PRAGMA synchronous = FULL;
-    PRAGMA mmap_size = 1073741824;
+    PRAGMA mmap_size = 0;
     PRAGMA cache_size = -2000;
     PRAGMA wal_autocheckpoint = 1000;
     PRAGMA journal_size_limit = 16777216;
