@@ -174,12 +174,17 @@ impl Tenant {
 
     /// How a query is answered and what that costs, found out by answering it.
     pub async fn explain(&self, query: &Query) -> Result<Explain> {
+        Ok(self.find_explained(query).await?.1)
+    }
+
+    /// The documents a query selects, and how they were found, both of one state.
+    pub async fn find_explained(&self, query: &Query) -> Result<(Vec<StoredDocument>, Explain)> {
         let snapshot = self.snapshot().await?;
         let table = match self.table_in(&*snapshot, &query.table).await? {
             Some(table) => table,
             None => Arc::new(Table::empty(&query.table)),
         };
-        query::explain(&mut Reader::of_snapshot(&*snapshot), &self.core.counters, &table, query).await
+        query::find_explained(&mut Reader::of_snapshot(&*snapshot), &self.core.counters, &table, query).await
     }
 
     /// The schemas that have been set, by ascending table name.

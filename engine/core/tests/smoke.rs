@@ -48,8 +48,11 @@ async fn an_index_built_later_serves_what_was_there_before() {
     let query = where_n(Predicate::Gte(Bson::Int32(690)));
     assert_eq!(a.explain(&query).await.unwrap().access, "table_scan");
     a.set_schema(indexed(false, "n")).await.unwrap();
-    let explain = a.explain(&query).await.unwrap();
+    let queries_before = a.metrics().counters.queries_total;
+    let (found, explain) = a.find_explained(&query).await.unwrap();
     assert_eq!((explain.access, explain.index_entries_examined, explain.returned), ("index", 10, 10));
+    assert_eq!(found.len(), 10);
+    assert_eq!(a.metrics().counters.queries_total, queries_before + 1, "explained by the run that answered");
     let report = a.verify().await.unwrap();
     assert!(report.ok, "{report:?}");
     assert_eq!(report.counts.index_entries, 700);

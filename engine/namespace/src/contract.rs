@@ -110,6 +110,46 @@ pub struct PhysicalReport {
     pub faults: Vec<PhysicalFault>,
 }
 
+/// Most faults one report lists; a store with more is lost as a whole.
+const MOST_FAULTS: usize = 100;
+
+impl PhysicalReport {
+    /// Adds a fault, unless the report is full.
+    pub fn add(&mut self, location: &str, message: impl Into<String>) {
+        if self.faults.len() < MOST_FAULTS {
+            self.faults.push(PhysicalFault { location: location.into(), message: message.into() });
+        }
+    }
+
+    /// Adds a fault of one record of the log.
+    pub fn add_record(&mut self, sequence: Sequence, message: impl Into<String>) {
+        self.add(&format!("commit_log sequence {sequence}"), message);
+    }
+
+    /// Adds what is wrong with one row of the log by itself: it lies within the log and holds an intact
+    /// record of its own sequence. The record is handed back if it can be read.
+    pub fn check_record(&mut self, sequence: Sequence, stored: &Bytes, head: &Head) -> Option<CommitRecord> {
+        if sequence < head.log_start {
+            self.add_record(sequence, format!("the log starts at {} only", head.log_start));
+        }
+        if sequence > head.sequence {
+            self.add_record(sequence, format!("the head is at {} only", head.sequence));
+        }
+        match CommitRecord::decode(stored) {
+            Ok(record) => {
+                if record.sequence != sequence {
+                    self.add_record(sequence, format!("the row holds the record of {}", record.sequence));
+                }
+                Some(record)
+            }
+            Err(error) => {
+                self.add_record(sequence, error.to_string());
+                None
+            }
+        }
+    }
+}
+
 /// A figure a store publishes about itself; a name is a Prometheus name part such as `syncs_total`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counter {

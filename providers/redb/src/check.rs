@@ -7,9 +7,7 @@
 //! whether documents and index entries add up to the digest; the engine's verification tells both.
 
 use bytes::Bytes;
-use nimbus_namespace::{
-    CommitRecord, Head, PhysicalFault, PhysicalReport, Result, Snapshot, Space, StorageError,
-};
+use nimbus_namespace::{PhysicalReport, Result, Snapshot, Space, StorageError};
 use nimbus_types::Sequence;
 use redb::ReadableTableMetadata;
 
@@ -17,50 +15,30 @@ use crate::error::{from_redb, guarded};
 use crate::snapshot::{RedbSnapshot, copied};
 use crate::tables;
 
-/// Most faults listed; a file with more is lost as a whole.
-const MOST_FAULTS: usize = 100;
-
 /// Checks what `snapshot` sees. A snapshot that could not be taken because of damage is a finding.
 pub(crate) fn check(snapshot: Result<RedbSnapshot>) -> Result<PhysicalReport> {
-    let mut findings = Findings::default();
+    let mut report = PhysicalReport::default();
     match snapshot {
         Ok(snapshot) => {
             for space in Space::ALL {
                 let walked = guarded(|| check_space(&snapshot, space));
-                findings.add_damage(redb::TableHandle::name(&tables::of(space)), walked)?;
+                add_damage(&mut report, redb::TableHandle::name(&tables::of(space)), walked)?;
             }
-            let walked = guarded(|| check_log(&snapshot, &mut findings));
-            findings.add_damage("commit_log", walked)?;
+            let walked = guarded(|| check_log(&snapshot, &mut report));
+            add_damage(&mut report, "commit_log", walked)?;
         }
-        Err(error) => findings.add_damage("file", Err(error))?,
+        Err(error) => add_damage(&mut report, "file", Err(error))?,
     }
-    Ok(PhysicalReport { faults: findings.faults })
+    Ok(report)
 }
 
-#[derive(Default)]
-struct Findings {
-    faults: Vec<PhysicalFault>,
-}
-
-impl Findings {
-    fn add(&mut self, location: &str, message: impl Into<String>) {
-        if self.faults.len() < MOST_FAULTS {
-            self.faults.push(PhysicalFault { location: location.into(), message: message.into() });
-        }
+/// Damage that ended a walk is a finding; any other error ends the check.
+fn add_damage(report: &mut PhysicalReport, location: &str, walked: Result<()>) -> Result<()> {
+    match walked {
+        Err(StorageError::Corruption(message)) => report.add(location, message),
+        other => other?,
     }
-
-    fn add_record(&mut self, sequence: u64, message: impl Into<String>) {
-        self.add(&format!("commit_log sequence {sequence}"), message);
-    }
-
-    /// Damage that ended a walk is a finding; any other error ends the check.
-    fn add_damage(&mut self, location: &str, walked: Result<()>) -> Result<()> {
-        match walked {
-            Err(StorageError::Corruption(message)) => self.add(location, message),
-            other => other?,
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Every row can be reached, keys ascend, and there are as many as redb counts.
@@ -84,26 +62,10 @@ fn check_space(snapshot: &RedbSnapshot, space: Space) -> Result<()> {
 }
 
 /// Every row lies within the log and holds an intact record of its own sequence.
-fn check_log(snapshot: &RedbSnapshot, findings: &mut Findings) -> Result<()> {
+fn check_log(snapshot: &RedbSnapshot, report: &mut PhysicalReport) -> Result<()> {
     for row in snapshot.log()?.range::<u64>(..).map_err(from_redb)? {
         let (sequence, stored) = row.map_err(from_redb)?;
-        check_record(sequence.value(), &copied(&stored), snapshot.head(), findings);
+        report.check_record(Sequence(sequence.value()), &copied(&stored), snapshot.head());
     }
     Ok(())
-}
-
-fn check_record(sequence: u64, stored: &Bytes, head: &Head, findings: &mut Findings) {
-    if Sequence(sequence) < head.log_start {
-        findings.add_record(sequence, format!("the log starts at {} only", head.log_start));
-    }
-    if Sequence(sequence) > head.sequence {
-        findings.add_record(sequence, format!("the head is at {} only", head.sequence));
-    }
-    match CommitRecord::decode(stored) {
-        Ok(record) if record.sequence.0 != sequence => {
-            findings.add_record(sequence, format!("the row holds the record of {}", record.sequence));
-        }
-        Ok(_) => {}
-        Err(error) => findings.add_record(sequence, error.to_string()),
-    }
 }

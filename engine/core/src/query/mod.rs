@@ -17,7 +17,7 @@ use nimbus_query::{Filter, SortKey};
 use nimbus_types::{TableName, key, limits, path};
 use serde::Serialize;
 
-pub(crate) use run::{explain, find, find_page};
+pub(crate) use run::{find, find_explained, find_page};
 
 use crate::catalog::Table;
 use crate::envelope::StoredDocument;

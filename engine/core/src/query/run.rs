@@ -42,19 +42,20 @@ pub(crate) async fn find(
     found
 }
 
-/// How a query is answered, found out by answering it.
-pub(crate) async fn explain(
+/// The documents a query selects, and how they were found.
+pub(crate) async fn find_explained(
     reader: &mut Reader<'_>,
     counters: &Counters,
     table: &Table,
     query: &Query,
-) -> Result<Explain> {
+) -> Result<(Vec<StoredDocument>, Explain)> {
     query.check()?;
     let plan = plan(table, query);
     let mut walk = Walk::new(&plan, None);
     let found = run(reader, &plan, &mut walk, query).await;
     count(counters, &walk);
-    Ok(Explain {
+    let found = found?;
+    let explain = Explain {
         access: match plan.access {
             Access::Documents if plan.bounded_fields == 0 => "table_scan",
             Access::Documents => "primary_key",
@@ -67,8 +68,9 @@ pub(crate) async fn explain(
         ordered_by_walk: plan.ordered,
         index_entries_examined: walk.entries_examined,
         documents_examined: walk.documents_examined,
-        returned: found?.len() as u64,
-    })
+        returned: found.len() as u64,
+    };
+    Ok((found, explain))
 }
 
 async fn run(

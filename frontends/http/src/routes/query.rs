@@ -105,8 +105,12 @@ pub(crate) async fn find(
     let wants_explain = body.explain.unwrap_or_default();
     let query = body.into_query()?;
     let tenant = path.tenant(door.engine()).await?;
-    let found = tenant.find(&query).await?;
-    let explain = if wants_explain { Some(tenant.explain(&query).await?) } else { None };
+    let (found, explain) = if wants_explain {
+        let (found, explain) = tenant.find_explained(&query).await?;
+        (found, Some(explain))
+    } else {
+        (tenant.find(&query).await?, None)
+    };
     reply::ok(&QueryReply { data: found.iter().map(DocumentView::from).collect(), explain })
 }
 
