@@ -1,0 +1,1 @@
+//! The mysql provider: one database for each tenant.

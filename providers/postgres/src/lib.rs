@@ -1,0 +1,1 @@
+//! The postgres provider: one schema for each tenant.
