@@ -35,6 +35,13 @@ pub enum StorageError {
     /// Failed in a way that a retry may mend; nothing was written.
     #[error("the storage failed for the moment: {0}")]
     Transient(String),
+    /// The storage's own limits do not take this write; says which. Nothing was written.
+    #[error("the storage does not take this write: {0}")]
+    Refused(String),
+    /// Contact was lost while a commit was being made durable, and the storage could not be asked within
+    /// the time whether it was. The namespace stays usable: it finds out before it commits again.
+    #[error("it is not known whether the write was made: {0}")]
+    OutcomeUnknown(String),
     /// Cannot be reached, or has been closed.
     #[error("the storage is unavailable: {0}")]
     Unavailable(String),
@@ -54,10 +61,10 @@ impl StorageError {
             Self::HeadMoved { .. } => ErrorKind::Conflict,
             Self::NotFound => ErrorKind::TenantNotFound,
             Self::AlreadyExists => ErrorKind::AlreadyExists,
-            Self::Trimmed { .. } => ErrorKind::InvalidInput,
+            Self::Trimmed { .. } | Self::Refused(_) => ErrorKind::InvalidInput,
             Self::Busy(_) => ErrorKind::StorageBusy,
             Self::Transient(_) => ErrorKind::StorageTransient,
-            Self::Unavailable(_) => ErrorKind::StorageUnavailable,
+            Self::OutcomeUnknown(_) | Self::Unavailable(_) => ErrorKind::StorageUnavailable,
             Self::Io(_) => ErrorKind::StorageIo,
             Self::Corruption(_) => ErrorKind::StorageCorruption,
         }

@@ -14,6 +14,7 @@ pub mod error;
 pub mod local;
 pub mod page;
 pub mod reference;
+pub mod remote;
 
 pub use answer::Answer;
 pub use change::{Commit, CommitGroup, CommitRecord, KeyChange, Space};
