@@ -13,6 +13,7 @@ pub mod isolation;
 pub mod log;
 pub mod model;
 pub mod reads;
+pub mod shared;
 pub mod snapshots;
 mod steps;
 pub mod tenants;
@@ -22,6 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use builder::{CommitBuilder, put, remove};
+pub use shared::SharedFixture;
 
 use crate::contract::NamespaceProvider;
 
@@ -82,6 +84,7 @@ macro_rules! conformance_cases {
             reads::one_key_in_three_spaces_is_three_entries
             reads::unusual_keys_and_values_come_back
             reads::large_keys_and_values_come_back
+            reads::keys_of_every_length_order_together
             reads::scans_keep_to_bounds_and_limits_both_ways
             reads::keys_order_as_unsigned_bytes
             reads::scans_end_a_page_by_its_bytes

@@ -239,7 +239,8 @@ pub trait NamespaceProvider: Send + Sync {
     fn open<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, Arc<dyn Namespace>>;
 
     /// Removes a namespace and all its data, durably; `NotFound` when there is none. Handles still
-    /// open see errors or their old data, never a later namespace of the same name.
+    /// open see errors or their old data, never a later namespace of the same name; on a shared server,
+    /// where another process may have removed it, the error is `NotFound`.
     fn remove<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, ()>;
 
     /// Every tenant that has a namespace, in ascending order.

@@ -95,7 +95,7 @@ impl ReferenceNamespace {
     fn with_state<T>(&self, work: impl FnOnce(&mut State) -> Result<T>) -> Answer<'static, T> {
         let mut state = self.state.lock();
         if state.removed {
-            return Answer::ready(Err(StorageError::Unavailable("the tenant has been removed".into())));
+            return Answer::ready(Err(StorageError::NotFound));
         }
         Answer::ready(work(&mut state))
     }

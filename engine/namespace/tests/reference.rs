@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use nimbus_namespace::NamespaceProvider;
-use nimbus_namespace::conformance::{Fixture, Task};
+use nimbus_namespace::conformance::{Fixture, SharedFixture, Task};
 use nimbus_namespace::reference::ReferenceProvider;
 
 /// The model keeps nothing outside itself, so a reopen goes on with the same tenants.
 #[derive(Default)]
 struct ReferenceFixture {
     provider: ReferenceProvider,
+    stranger: ReferenceProvider,
 }
 
 impl Fixture for ReferenceFixture {
@@ -25,7 +26,19 @@ impl Fixture for ReferenceFixture {
     }
 }
 
+/// Clones of the model are processes that share a server; another model is where strangers live.
+impl SharedFixture for ReferenceFixture {
+    fn other(&self) -> Arc<dyn NamespaceProvider> {
+        self.provider()
+    }
+
+    fn stranger(&self) -> Arc<dyn NamespaceProvider> {
+        Arc::new(self.stranger.clone())
+    }
+}
+
 nimbus_namespace::conformance_suite!(ReferenceFixture::default());
+nimbus_namespace::shared_suite!(ReferenceFixture::default());
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_suite_runs_in_one_call() {

@@ -1,9 +1,10 @@
 //! Cases about reads: single keys, several keys, ordered scans, and keys and values at the edges.
 
 use bytes::Bytes;
+use nimbus_types::limits::KEY_BYTES;
 
 use super::steps::{assert_state, assert_view, commit, create_and_open, get, open, scan, scan_all, snapshot};
-use super::{CommitBuilder, Fixture, put};
+use super::{CommitBuilder, Fixture, put, remove};
 use crate::change::{KeyChange, Space};
 use crate::contract::{Direction, Entry, KeyRange};
 use crate::page::{EntryPage, PAGE_BYTES};
@@ -90,6 +91,55 @@ pub async fn large_keys_and_values_come_back(fixture: &mut impl Fixture) {
     drop(namespace);
     fixture.reopen().await;
     assert_state(&*open(fixture, "acme").await, &builder).await;
+}
+
+/// Lengths around those at which a store may begin to keep keys otherwise, up to the longest there are:
+/// they order by their bytes with the short ones, by every door, and can be changed and removed.
+pub async fn keys_of_every_length_order_together(fixture: &mut impl Fixture) {
+    let namespace = create_and_open(fixture, "acme").await;
+    let mut builder = CommitBuilder::new();
+    let of_length = |length: usize, last: u8| [vec![b'k'; length - 1], vec![last]].concat();
+    let mut keys = Vec::new();
+    for length in [1, 1_000, 2_047, 2_048, 2_049, 2_704, 3_072, 3_073, 20_000, KEY_BYTES] {
+        keys.extend([b'a', b'k', b'z'].map(|last| of_length(length, last)));
+    }
+    for (salt, space) in Space::ALL.into_iter().enumerate() {
+        let kept = keys.iter().enumerate().filter(|(at, _)| at % 3 != salt || at % 2 == 0);
+        commit(&*namespace, &mut builder, kept.map(|(at, key)| put(space, key, at.to_string())).collect())
+            .await;
+    }
+    assert_state(&*namespace, &builder).await;
+    let changed = Space::ALL.into_iter().flat_map(|space| {
+        let (to_remove, to_change) = (keys.iter().skip(4).step_by(5), keys.iter().step_by(5));
+        to_remove
+            .map(move |key| remove(space, key))
+            .chain(to_change.map(move |key| put(space, key, "changed")))
+    });
+    commit(&*namespace, &mut builder, changed.collect()).await;
+    assert_state(&*namespace, &builder).await;
+
+    let snapshot = snapshot(&*namespace).await;
+    for space in Space::ALL {
+        let asked: Vec<Bytes> = keys.iter().rev().map(|key| Bytes::copy_from_slice(key)).collect();
+        let expected: Vec<_> = asked.iter().map(|key| builder.value(space, key)).collect();
+        assert_eq!(snapshot.get_many(space, &asked).await.expect("keys are read"), expected);
+        for start in keys.iter().step_by(4) {
+            let end = Some(Bytes::from(of_length(3_072, b'l')));
+            let range = KeyRange { start: Bytes::copy_from_slice(start), end };
+            let mut inside: Vec<_> = builder.entries(space);
+            inside.retain(|entry| range.contains(&entry.key));
+            for limit in [1, 4, usize::MAX] {
+                let page = scan(&*snapshot, space, &range, Direction::Forward, limit).await;
+                let taken = limit.min(inside.len());
+                assert_eq!((&page.entries[..], page.more), (&inside[..taken], taken < inside.len()));
+                let page = scan(&*snapshot, space, &range, Direction::Backward, limit).await;
+                assert!(
+                    page.entries.iter().eq(inside.iter().rev().take(limit)),
+                    "backward, {limit} of {space:?}"
+                );
+            }
+        }
+    }
 }
 
 /// Every pair of bounds, both directions, limits of 0, 1, some and all, in every space.
