@@ -12,6 +12,7 @@ pub mod contract;
 pub mod digest;
 pub mod error;
 pub mod local;
+pub mod log_page;
 pub mod page;
 pub mod reference;
 pub mod remote;
@@ -24,4 +25,5 @@ pub use contract::{
 };
 pub use digest::{DigestSums, StateDigest, entry_hash};
 pub use error::{Result, StorageError};
+pub use log_page::LogPage;
 pub use page::{EntryPage, PAGE_BYTES, PageBound};

@@ -8,11 +8,10 @@
 mod carried;
 mod commit;
 mod directory;
-mod log_page;
 mod name;
 
+pub use crate::log_page::LogPage;
 pub use carried::carried_task;
 pub use commit::{NetChanges, WriterMark};
 pub use directory::{Catalog, Directory, Remnant, RemnantChange, TenantRow, TenantState};
-pub use log_page::LogPage;
 pub use name::{NamespaceName, Prefix};

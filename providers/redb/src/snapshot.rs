@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nimbus_namespace::{
-    Answer, CommitRecord, Direction, Entry, EntryPage, Head, KeyRange, PageBound, Result, Snapshot, Space,
-    StorageError,
+    Answer, CommitRecord, Direction, Entry, EntryPage, Head, KeyRange, LogPage, PageBound, Result, Snapshot,
+    Space,
 };
 use nimbus_types::Sequence;
 use redb::{AccessGuard, ReadOnlyTable, ReadTransaction};
@@ -59,33 +59,19 @@ impl RedbSnapshot {
 
     /// See [`nimbus_namespace::Namespace::read_log`].
     pub(crate) fn read_log(&self, after: Sequence, limit: usize) -> Result<Vec<CommitRecord>> {
-        let Head { sequence: newest, log_start, .. } = *self.head;
-        if after.0.saturating_add(1) < log_start.0 {
-            return Err(StorageError::Trimmed { log_start });
-        }
-        let wanted = newest.0.saturating_sub(after.0).min(limit as u64);
-        let mut bound = PageBound::new(usize::try_from(wanted).unwrap_or(usize::MAX));
         guarded(|| {
-            let mut records = Vec::new();
-            if bound.is_reached() {
-                return Ok(records);
-            }
-            let mut last = after;
-            let mut rows = self.log()?.range(after.next().0..=newest.0).map_err(from_redb)?;
-            while !bound.is_reached() {
-                let expected = last.next();
-                let missing = || StorageError::Corruption(format!("the log has no record {expected}"));
-                let (sequence, stored) = rows.next().ok_or_else(missing)?.map_err(from_redb)?;
-                let stored = copied(&stored);
-                let record = CommitRecord::decode(&stored)?;
-                if sequence.value() != expected.0 || record.sequence != expected {
-                    return Err(missing());
+            let mut page = LogPage::begin(&self.head, after, limit)?;
+            let wanted = page.wanted();
+            if wanted > 0 {
+                let rows = self.log()?.range(after.next().0..=after.0 + wanted).map_err(from_redb)?;
+                for row in rows {
+                    let (_, stored) = row.map_err(from_redb)?;
+                    if !page.take(&copied(&stored))? {
+                        break;
+                    }
                 }
-                bound.count(stored.len());
-                records.push(record);
-                last = expected;
             }
-            Ok(records)
+            page.finish()
         })
     }
 }
