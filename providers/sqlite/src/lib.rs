@@ -12,6 +12,7 @@ mod file;
 mod namespace;
 mod provider;
 mod readers;
+mod restore;
 mod snapshot;
 mod statements;
 mod store;
@@ -19,3 +20,4 @@ mod writer;
 
 pub use namespace::SqliteNamespace;
 pub use provider::SqliteProvider;
+pub use restore::Entries;

@@ -13,6 +13,7 @@ use nimbus_namespace::{
 use nimbus_types::Sequence;
 
 use crate::check;
+use crate::restore::Entries;
 use crate::snapshot::SqliteSnapshot;
 use crate::store::Store;
 
@@ -24,6 +25,15 @@ pub struct SqliteNamespace {
 impl SqliteNamespace {
     pub(crate) fn new(store: Arc<Store>) -> Self {
         Self { store }
+    }
+
+    /// Fills the namespace, which must be empty, with `entries`, the whole state of another namespace at
+    /// `head`. All or nothing: entries that do not add up to the head's digest are
+    /// [`Corruption`](nimbus_namespace::StorageError::Corruption), and an error that `entries` answers is
+    /// handed on. The log holds no record afterwards. `entries` is used on a thread that may block.
+    pub fn restore(&self, head: Head, entries: Entries) -> Answer<'static, ()> {
+        let store = Arc::clone(&self.store);
+        carried(move || store.restore(&head, entries))
     }
 
     /// Runs `read` on a snapshot, at once where a connection is to be had.

@@ -22,6 +22,11 @@ impl SqliteProvider {
     pub fn open(data_dir: &Path) -> Result<Self> {
         Ok(Self { stores: LocalStores::open_root(data_dir)? })
     }
+
+    /// Opens a tenant's file as [`NamespaceProvider::open`] does, for who needs more than the contract.
+    pub fn open_file(&self, tenant: &TenantId) -> Answer<'static, SqliteNamespace> {
+        self.stores.open(tenant, SqliteNamespace::new)
+    }
 }
 
 impl NamespaceProvider for SqliteProvider {

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::file;
 use crate::readers::Readers;
+use crate::restore::Entries;
 use crate::writer::{WriteCounts, Writer};
 
 /// One open namespace file.
@@ -78,6 +79,10 @@ impl Store {
             let head = writer.commit(expected, group)?;
             Ok((Some(head.clone()), head))
         })
+    }
+
+    pub(crate) fn restore(&self, head: &Head, entries: Entries) -> Result<()> {
+        self.write(|writer| Ok((Some(writer.restore(head, entries)?), ())))
     }
 
     /// Forgets records in batches, between which commits may go ahead.

@@ -12,6 +12,7 @@ use nimbus_types::Sequence;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::from_sqlite;
+use crate::restore::{self, Entries};
 use crate::{file, statements};
 
 /// Log records forgotten in one transaction, so that commits need not wait long for a trim.
@@ -65,6 +66,13 @@ impl Writer {
         self.counts.groups.fetch_add(1, Ordering::Relaxed);
         self.counts.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(head)
+    }
+
+    /// See [`restore::restore`].
+    pub(crate) fn restore(&mut self, head: &Head, entries: Entries) -> Result<Head> {
+        let restored = self.transact(|transaction| restore::restore(transaction, head, entries));
+        self.counts.syncs.fetch_add(u64::from(restored.is_ok()), Ordering::Relaxed);
+        restored
     }
 
     /// Forgets the next batch of records before `before`. `None` when there is nothing left to forget.
