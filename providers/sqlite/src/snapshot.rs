@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nimbus_namespace::{
-    Answer, CommitRecord, Direction, Entry, EntryPage, Head, KeyRange, PageBound, Result, Snapshot, Space,
-    StorageError,
+    Answer, CommitRecord, Direction, Entry, EntryPage, Head, KeyRange, LogPage, PageBound, Result, Snapshot,
+    Space, StorageError,
 };
 use nimbus_types::Sequence;
 use parking_lot::Mutex;
@@ -58,34 +58,23 @@ impl SqliteSnapshot {
 
     /// See [`nimbus_namespace::Namespace::read_log`].
     pub(crate) fn read_log(&self, after: Sequence, limit: usize) -> Result<Vec<CommitRecord>> {
-        let Head { sequence: newest, log_start, .. } = *self.head;
-        if after.0.saturating_add(1) < log_start.0 {
-            return Err(StorageError::Trimmed { log_start });
-        }
-        let wanted = newest.0.saturating_sub(after.0).min(limit as u64);
-        let mut bound = PageBound::new(usize::try_from(wanted).unwrap_or(usize::MAX));
-        let mut records = Vec::new();
-        self.with(|connection| {
-            let mut statement = connection.prepare_cached(statements::READ_RECORDS).map_err(from_sqlite)?;
-            let mut rows =
-                statement.query((signed(after.0), signed(newest.0), signed(wanted))).map_err(from_sqlite)?;
-            let mut last = after;
-            while !bound.is_reached() {
-                let expected = last.next();
-                let missing = || StorageError::Corruption(format!("the log has no record {expected}"));
-                let row = rows.next().map_err(from_sqlite)?.ok_or_else(missing)?;
-                let stored = bytes(row, 0).map_err(from_sqlite)?;
-                let record = CommitRecord::decode(&stored)?;
-                if record.sequence != expected {
-                    return Err(missing());
+        let mut page = LogPage::begin(&self.head, after, limit)?;
+        let wanted = page.wanted();
+        if wanted > 0 {
+            self.with(|connection| {
+                let mut statement =
+                    connection.prepare_cached(statements::READ_RECORDS).map_err(from_sqlite)?;
+                let bounds = (signed(after.0), signed(self.head.sequence.0), signed(wanted));
+                let mut rows = statement.query(bounds).map_err(from_sqlite)?;
+                while let Some(row) = rows.next().map_err(from_sqlite)? {
+                    if !page.take(&bytes(row, 0).map_err(from_sqlite)?)? {
+                        break;
+                    }
                 }
-                bound.count(stored.len());
-                records.push(record);
-                last = expected;
-            }
-            Ok(())
-        })?;
-        Ok(records)
+                Ok(())
+            })?;
+        }
+        page.finish()
     }
 }
 
