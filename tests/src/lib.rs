@@ -3,7 +3,7 @@
 //! Promises: every server runs on a free loopback port with throw-away data, state and token
 //! directories; what a test starts ends with the test, and nothing else is ended; a request that gets
 //! no answer fails the test instead of hanging it. Deliberately unknown: what a suite wants to show,
-//! and every crate of the workspace, because the suites see a server only from outside.
+//! and every crate of the product, because the suites see a server only from outside.
 
 mod binary;
 mod client;
@@ -12,13 +12,12 @@ mod installation;
 mod raw;
 mod seed;
 mod server;
-mod tools;
 
 pub use binary::nimbus_binary;
 pub use client::{Client, Reply};
 pub use envelope::{assert_error, check_error};
 pub use installation::{Installation, Provider};
+pub use nimbus_test_servers::{skip, tool};
 pub use raw::{Outcome, exchange};
 pub use seed::{Seeded, seeded};
 pub use server::{PATIENCE, Server, StartFailure, wait_until};
-pub use tools::{skip, tool};

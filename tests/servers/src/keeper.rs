@@ -96,6 +96,12 @@ impl Keeper {
         assert_eq!(answer, "ended");
     }
 
+    /// Leaves a command to be run at the very end, when the server is gone and the folder still there.
+    pub(crate) fn at_end(&mut self, words: impl IntoIterator<Item = impl AsRef<str>>) {
+        let answer = self.order(&format!("last {}", self.command_line(words)));
+        assert_eq!(answer, "noted");
+    }
+
     /// The last lines of what the server and the commands before it have printed.
     pub(crate) fn log_tail(&self) -> String {
         let log = fs::read(self.folder.join("log")).unwrap_or_default();

@@ -7,6 +7,7 @@
 folder=$1
 last_signal=$2
 server=
+last_words=:
 cd "$folder" || exit 1
 
 state_is() { # process, states as letters
@@ -66,8 +67,13 @@ while read -r order words; do
       end "$words"
       echo ended
       ;;
+    last)
+      last_words=$words
+      echo noted
+      ;;
   esac
 done
 
 end "$last_signal"
+eval "$last_words" </dev/null >>log 2>&1
 cd / && rm -rf "$folder"

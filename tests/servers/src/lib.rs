@@ -1,4 +1,5 @@
-//! Real database servers that tests start themselves, and what a check does where one is not installed.
+//! Real database servers that tests start themselves, a proxy that breaks the connections to them, and what
+//! a check does where a program is not installed.
 //!
 //! Promises: servers listen on free ports of 127.0.0.1, demand credentials, keep everything in a temporary
 //! folder, and end with the test process even when that is killed; nothing else is ever signalled. What is
@@ -7,6 +8,7 @@
 mod keeper;
 mod mariadb;
 mod postgres;
+mod proxy;
 mod server;
 mod skip;
 mod sqld;
@@ -17,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use mariadb::Mariadb;
 pub use postgres::Postgres;
+pub use proxy::{Mode, Proxy};
 pub use skip::{skip, tool};
 pub use sqld::Sqld;
 

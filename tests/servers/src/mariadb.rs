@@ -102,29 +102,29 @@ impl Program {
         keeper.run(["cp", "-a", &self.initialised().path("data"), &keeper.path("data")]);
         let users = keeper.write("users.sql", &USERS.replace("{password}", PASSWORD));
         let port = free_port();
-        let mut command: Vec<_> = ["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve"]
-            .into_iter()
-            .chain(["--character-set-server=utf8mb4", "--max-allowed-packet=67108864"])
-            // Connections that break before the login count as errors, and a host with too many is shut out.
-            .chain(["--max-connections=300", "--max-connect-errors=1000000"])
-            .chain([LOG_SIZE])
-            .map(str::to_owned)
-            .chain([
-                format!("--datadir={}", keeper.path("data")),
-                format!("--socket={}", keeper.path("socket")),
-                format!("--pid-file={}", keeper.path("pid")),
-                format!("--tmpdir={}", keeper.path("")),
-                format!("--init-file={users}"),
-                format!("--port={port}"),
-            ])
-            .collect();
-        command.insert(0, text(&self.server));
+        let mut command = [
+            text(&self.server).as_str(),
+            "--no-defaults",
+            &format!("--datadir={}", keeper.path("data")),
+            &format!("--socket={}", keeper.path("socket")),
+            &format!("--pid-file={}", keeper.path("pid")),
+            &format!("--tmpdir={}", keeper.path("")),
+            &format!("--init-file={users}"),
+            "--bind-address=127.0.0.1",
+            &format!("--port={port}"),
+            "--skip-name-resolve",
+            "--character-set-server=utf8mb4",
+            "--max-allowed-packet=67108864",
+            "--max-connections=300",
+            // Connections that break before the login count as errors; a host with too many is shut out.
+            "--max-connect-errors=1000000",
+            if self.is_mariadb { LOG_SIZE } else { "--mysqlx=OFF" },
+        ]
+        .map(str::to_owned)
+        .to_vec();
         if !durable {
             command.push("--innodb-flush-log-at-trx-commit=2".to_owned());
             command.push("--innodb-flush-method=nosync".to_owned());
-        }
-        if !self.is_mariadb {
-            command.push("--mysqlx=OFF".to_owned());
         }
         Mariadb { server: Server::start(keeper, command, port, "TERM", move || greets(port)) }
     }
@@ -146,7 +146,7 @@ impl Program {
     }
 }
 
-/// The redo log's size, small because it is copied for each server.
+/// `MariaDB`'s redo log, small because it is copied for each server.
 const LOG_SIZE: &str = "--innodb-log-file-size=33554432";
 
 /// Whether the server begins a connection with version 10 of the handshake (the manual's "Protocol

@@ -22,6 +22,10 @@ const LAST_SIGNAL: &str = "QUIT";
 /// Fast shutdown: breaks the clients' connections.
 const STOP_SIGNAL: &str = "INT";
 
+/// A killed server leaves a segment of shared memory behind, and a file whose seventh line ends with its id.
+const REMOVE_SHARED_MEMORY: &str =
+    "[ ! -e data/postmaster.pid ] || ipcrm -m \"$(sed -n '7s/.* //p' data/postmaster.pid)\"";
+
 /// One statement a line, as the single-user mode wants them.
 const ROLES: &str = "\
 CREATE ROLE nimbus LOGIN PASSWORD '{password}';
@@ -99,6 +103,7 @@ impl Programs {
     fn launch(&self, durable: bool) -> Postgres {
         let mut keeper = Keeper::new("postgres", ACCOUNT, LAST_SIGNAL);
         keeper.run(["cp", "-a", &self.initialised().path("data"), &keeper.path("data")]);
+        keeper.at_end(["sh", "-c", REMOVE_SHARED_MEMORY]);
         let port = free_port();
         let mut command = vec![text(&self.postgres), "-D".to_owned(), keeper.path("data")];
         let mut set = |setting: &str| command.extend(["-c".to_owned(), setting.to_owned()]);

@@ -33,7 +33,7 @@ pub fn skip(check: &str, why: &str) {
 /// # Panics
 /// When the variable names something that is not there.
 pub(crate) fn program(variable: &str, names: &[&str], folders: Vec<PathBuf>) -> Option<PathBuf> {
-    if let Some(path) = env::var_os(variable).map(PathBuf::from) {
+    if let Some(path) = env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from) {
         assert!(path.is_file(), "{variable} names {}, which is not there", path.display());
         return Some(path);
     }

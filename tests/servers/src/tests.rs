@@ -168,6 +168,42 @@ fn sqld_demands_credentials() {
 }
 
 #[test]
+fn durable_servers_write_through() {
+    let check = "durable_servers_write_through";
+    if let (Some(durable), Some(shared)) = (Postgres::start_durable(check), Postgres::shared(check))
+        && tool("psql", check)
+    {
+        let fails_without_fsync = "SELECT 1 / (current_setting('fsync') = 'on')::int";
+        assert!(psql(&durable.url(), fails_without_fsync));
+        assert!(!psql(&shared.url(), fails_without_fsync));
+    }
+    if let (Some(durable), Some(shared)) = (Mariadb::start_durable(check), Mariadb::shared(check))
+        && tool("mariadb", check)
+    {
+        let fails_without_sync =
+            "SELECT IF(@@innodb_flush_log_at_trx_commit = 1, 1, (SELECT 1 UNION SELECT 2))";
+        assert!(mariadb(&durable, "nimbus", crate::PASSWORD, fails_without_sync));
+        assert!(!mariadb(shared, "nimbus", crate::PASSWORD, fails_without_sync));
+    }
+}
+
+#[test]
+fn a_killed_postgres_leaves_no_shared_memory() {
+    let Some(mut server) = Postgres::start("a_killed_postgres_leaves_no_shared_memory") else { return };
+    let pid_file = format!("{}data/postmaster.pid", server.server.folder());
+    let text = std::fs::read_to_string(pid_file).expect("a running server has a file");
+    let segment = text.lines().nth(6).and_then(|line| line.split_whitespace().last()).expect("an id");
+    let there = || {
+        let segments = std::fs::read_to_string("/proc/sysvipc/shm").expect("a list");
+        segments.lines().any(|line| line.split_whitespace().nth(1) == Some(segment))
+    };
+    server.kill();
+    assert!(there(), "segment {segment} outlives the kill");
+    drop(server);
+    assert!(!there(), "segment {segment} goes with the folder");
+}
+
+#[test]
 fn every_server_has_a_port_of_its_own() {
     let check = "every_server_has_a_port_of_its_own";
     let (Some(first), Some(second)) = (Sqld::start(check), Sqld::start(check)) else { return };
@@ -209,17 +245,24 @@ fn servers_end_with_a_killed_test_process() {
     let mut holder = Command::new(env::current_exe().expect("a test has a program"))
         .args(["--exact", "tests::holder", "--nocapture", "--include-ignored"])
         .stdout(Stdio::piped())
+        // Its own skips are those of the tests above.
+        .stderr(Stdio::null())
         .spawn()
         .expect("the holder starts");
     let lines = BufReader::new(holder.stdout.take().expect("its output is piped")).lines();
+    let mut ready = false;
     let held: Vec<(u32, String)> = lines
         .map_while(Result::ok)
-        .take_while(|line| line != "ready")
+        .take_while(|line| {
+            ready = line == "ready";
+            !ready
+        })
         .filter_map(|line| {
             let (process, folder) = line.strip_prefix("process ")?.split_once(' ')?;
             Some((process.parse().ok()?, folder.to_owned()))
         })
         .collect();
+    assert!(ready, "the holder has started all servers that are installed");
     holder.kill().expect("the holder can be killed");
     holder.wait().expect("the holder ends");
     if held.is_empty() {
