@@ -64,7 +64,8 @@ impl StorageError {
             Self::Trimmed { .. } | Self::Refused(_) => ErrorKind::InvalidInput,
             Self::Busy(_) => ErrorKind::StorageBusy,
             Self::Transient(_) => ErrorKind::StorageTransient,
-            Self::OutcomeUnknown(_) | Self::Unavailable(_) => ErrorKind::StorageUnavailable,
+            Self::OutcomeUnknown(_) => ErrorKind::CommitOutcomeUnknown,
+            Self::Unavailable(_) => ErrorKind::StorageUnavailable,
             Self::Io(_) => ErrorKind::StorageIo,
             Self::Corruption(_) => ErrorKind::StorageCorruption,
         }

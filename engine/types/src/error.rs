@@ -49,6 +49,9 @@ pub enum ErrorKind {
     StorageBusy,
     /// The storage failed in a way that a retry may mend.
     StorageTransient,
+    /// Contact with the storage was lost in the middle of a commit, and it could not be asked what came of
+    /// it: the write may have been applied.
+    CommitOutcomeUnknown,
     /// The storage cannot be reached, or the server is stopping.
     StorageUnavailable,
     /// A read or write failed (disk full, I/O error).
@@ -61,7 +64,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, so that documentation and tests can be exhaustive.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::TenantNotFound,
@@ -78,6 +81,7 @@ impl ErrorKind {
         Self::Protocol,
         Self::StorageBusy,
         Self::StorageTransient,
+        Self::CommitOutcomeUnknown,
         Self::StorageUnavailable,
         Self::StorageIo,
         Self::StorageCorruption,
@@ -103,6 +107,7 @@ impl ErrorKind {
             Self::Protocol => "protocol.invalid",
             Self::StorageBusy => "service.storage_busy",
             Self::StorageTransient => "service.storage_transient",
+            Self::CommitOutcomeUnknown => "service.storage_outcome_unknown",
             Self::StorageUnavailable => "service.unavailable",
             Self::StorageIo => "service.storage_io",
             Self::StorageCorruption => "service.storage_corruption",
@@ -126,7 +131,9 @@ impl ErrorKind {
     pub const fn severity(self) -> Severity {
         match self {
             Self::StorageCorruption => Severity::Fatal,
-            Self::StorageIo | Self::StorageUnavailable | Self::Internal => Severity::Critical,
+            Self::CommitOutcomeUnknown | Self::StorageIo | Self::StorageUnavailable | Self::Internal => {
+                Severity::Critical
+            }
             _ => Severity::Error,
         }
     }

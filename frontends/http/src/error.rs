@@ -83,7 +83,9 @@ impl ApiError {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let mut headers = Vec::new();
         let status = status_of(kind);
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        // Clients repeat a request by themselves when they are told how long to wait.
+        let waits = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        if waits && kind.retryable() {
             headers.push((header::RETRY_AFTER, RETRY_AFTER_S.into()));
         }
         if kind == ErrorKind::Unauthorized {
@@ -252,9 +254,10 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        ErrorKind::StorageBusy | ErrorKind::StorageTransient | ErrorKind::StorageUnavailable => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        ErrorKind::StorageBusy
+        | ErrorKind::StorageTransient
+        | ErrorKind::CommitOutcomeUnknown
+        | ErrorKind::StorageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::StorageIo | ErrorKind::StorageCorruption | ErrorKind::Internal => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
@@ -270,6 +273,9 @@ fn remediation_of(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::Conflict => Some("read again and repeat the request"),
         ErrorKind::RouteNotFound => Some("GET /openapi.json lists every route"),
         ErrorKind::PayloadTooLarge => Some("send less in one request"),
+        ErrorKind::CommitOutcomeUnknown => {
+            Some("read what the request wrote to find out whether it was applied, before sending it again")
+        }
         ErrorKind::StorageCorruption => {
             Some("stop writing to the tenant and ask GET /debug/tenants/{tenant}/consistency what is damaged")
         }
@@ -318,9 +324,23 @@ mod tests {
         for kind in ErrorKind::ALL {
             let reply = ApiError::new(kind, "x").render("r", 0);
             assert!(reply.status().is_client_error() || reply.status().is_server_error(), "{kind:?}");
-            let waits = matches!(reply.status().as_u16(), 429 | 503);
+            let waits = matches!(reply.status().as_u16(), 429 | 503) && kind.retryable();
             assert_eq!(reply.headers().contains_key(header::RETRY_AFTER), waits, "{kind:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_may_have_been_applied_is_not_to_be_sent_again_unread() {
+        let lost = nimbus_engine::EngineError::Storage(nimbus_namespace::StorageError::OutcomeUnknown(
+            "the connection was lost".into(),
+        ));
+        let error = ApiError::from(lost);
+        let reply = error.render("r", 0);
+        assert_eq!((reply.status().as_u16(), reply.headers().get(header::RETRY_AFTER)), (503, None));
+        let body = &envelope(&error).await["error"];
+        assert_eq!(body["code"], "service.storage_outcome_unknown");
+        assert_eq!(body["retryable"], false);
+        assert!(body["remediation"].as_str().unwrap().contains("read"), "{body}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ failures! {
         "403" "The web page that asks is not allowed to.",
         "429" "A budget is used up; `Retry-After` says when to try again.",
         "500" "The server failed.",
-        "503" "The storage cannot answer now; `Retry-After` says when to try again.";
+        "503" "The storage cannot answer now; `Retry-After` says when to try again, where that is safe.";
     /// What a route that names a tenant, table or document may answer.
     OfTenant:
         "404" "What the request names does not exist.";
