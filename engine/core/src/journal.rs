@@ -63,12 +63,12 @@ impl Tenant {
         self.core().check_open()?;
         let after = match after {
             Some(after) => after,
-            None => Sequence(self.core().namespace.head().await?.log_start.0.saturating_sub(1)),
+            None => Sequence(self.core().storage.head().await?.log_start.0.saturating_sub(1)),
         };
         // The snapshot comes second, so that its catalog knows every table the records name.
-        let records = self.core().namespace.read_log(after, limit).await?;
+        let records = self.core().storage.read_log(after, limit).await?;
         let snapshot = self.snapshot().await?;
-        let catalog = self.core().catalogs.at(&*snapshot).await?;
+        let catalog = self.core().catalogs.at(&snapshot).await?;
         let last = records.last().map_or(after, |record| record.sequence);
         let entries = records.into_iter().map(|record| entry_of(record, &catalog)).collect::<Result<_>>()?;
         Ok(JournalPage { entries, more: last < snapshot.head().sequence })

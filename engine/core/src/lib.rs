@@ -17,6 +17,7 @@ mod options;
 mod query;
 mod registry;
 mod schema_change;
+mod storage;
 mod tenant;
 mod transaction;
 mod verification;

@@ -80,7 +80,7 @@ impl Registry {
         for _ in 0..REOPEN_TRIES {
             self.check_serving()?;
             if let Some(core) = self.open.read().get(tenant)
-                && core.committer.failure().is_none()
+                && core.is_usable()
             {
                 core.touch();
                 return Ok(core.clone());
@@ -88,9 +88,13 @@ impl Registry {
             let door = self.door(tenant).await;
             let known = self.open.read().get(tenant).cloned();
             let free = match known {
-                Some(core) if core.committer.failure().is_none() => return Ok(core),
-                Some(failed) => self.take_down_failed(failed).await,
-                None => true,
+                Some(core) if core.is_usable() => return Ok(core),
+                Some(failed) if !failed.storage.is_gone() => self.take_down_failed(failed).await,
+                gone_or_none => {
+                    drop(gone_or_none);
+                    self.take_down(tenant).await;
+                    true
+                }
             };
             if free {
                 let core = self.open_now(tenant).await?;
@@ -110,7 +114,11 @@ impl Registry {
         self.check_serving()?;
         let _door = self.door(tenant).await;
         match self.provider.create(tenant).await {
-            Ok(()) => self.open_now(tenant).await,
+            Ok(()) => {
+                // What is still open under the name was deleted by another server.
+                self.take_down(tenant).await;
+                self.open_now(tenant).await
+            }
             Err(StorageError::AlreadyExists) => Err(EngineError::TenantExists(tenant.clone())),
             Err(error) => Err(error.into()),
         }
@@ -120,13 +128,7 @@ impl Registry {
     pub(crate) async fn delete(&self, tenant: &TenantId) -> Result<()> {
         self.check_serving()?;
         let _door = self.door(tenant).await;
-        let open = self.open.read().get(tenant).cloned();
-        if let Some(core) = open {
-            core.mark_deleted();
-            core.committer.close().await;
-            self.open.write().remove(tenant);
-            self.retire(core).await;
-        }
+        self.take_down(tenant).await;
         match self.provider.remove(tenant).await {
             Ok(()) => Ok(()),
             Err(StorageError::NotFound) => Err(EngineError::TenantNotFound(tenant.clone())),
@@ -219,6 +221,18 @@ impl Registry {
         self.check_serving()?;
         open.insert(tenant.clone(), core.clone());
         Ok(core)
+    }
+
+    /// Ends every use of a tenant whose storage is to go or is gone: nobody can begin one, and accepted
+    /// commits come to their end. Must be called behind the tenant's door.
+    async fn take_down(&self, tenant: &TenantId) {
+        let Some(core) = self.open.read().get(tenant).cloned() else { return };
+        core.storage.mark_gone();
+        core.committer.close().await;
+        // Unless the engine is closing and has taken it down itself.
+        if self.open.write().remove(tenant).is_some() {
+            self.retire(core).await;
+        }
     }
 
     /// A tenant whose storage has failed takes no more commits; once nobody uses it any more it is

@@ -84,8 +84,8 @@ pub(crate) async fn resume(core: &Arc<TenantCore>) {
 }
 
 async fn unfinished(core: &Arc<TenantCore>) -> Result<Vec<TableName>> {
-    let snapshot = core.namespace.snapshot().await?;
-    let catalog = core.catalogs.at(&*snapshot).await?;
+    let snapshot = core.storage.snapshot().await?;
+    let catalog = core.catalogs.at(&snapshot).await?;
     catalog.tables().filter(|table| table.entry.has_unfinished_change()).map(|table| table.name()).collect()
 }
 
@@ -145,14 +145,14 @@ async fn announce(core: &Arc<TenantCore>, Wanted { schema, set }: &Wanted) -> Re
 }
 
 async fn complete(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
-    let snapshot = core.namespace.snapshot().await?;
-    let catalog = core.catalogs.at(&*snapshot).await?;
+    let snapshot = core.storage.snapshot().await?;
+    let catalog = core.catalogs.at(&snapshot).await?;
     let Some(table) = catalog.table(name).cloned() else { return Ok(()) };
     let Some(pending) = &table.entry.pending else { return Ok(()) };
     if pending.fields != table.entry.fields {
         // Writers have kept the new rules since the announcement, so one look at any later state
         // sees every document that might break them.
-        let mut reader = Reader::of_snapshot(&*snapshot);
+        let mut reader = Reader::of_snapshot(&snapshot);
         let mut rest = Some(KeyRange::prefix(key::table_prefix(table.id)));
         while let Some(range) = rest {
             let page = reader.scan(Space::Documents, range, Direction::Forward, PAGE).await?;
@@ -245,8 +245,8 @@ async fn undo(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
 
 /// Removes the entries of dropped indexes, then the indexes.
 async fn purge(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
-    let snapshot = core.namespace.snapshot().await?;
-    let Some(table) = core.catalogs.at(&*snapshot).await?.table(name).cloned() else { return Ok(()) };
+    let snapshot = core.storage.snapshot().await?;
+    let Some(table) = core.catalogs.at(&snapshot).await?.table(name).cloned() else { return Ok(()) };
     drop(snapshot);
     let dropping = table.indexes.iter().filter(|index| index.state == IndexState::Dropping);
     let dropping: Vec<IndexId> = dropping.map(|index| index.definition.id).collect();

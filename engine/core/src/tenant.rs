@@ -1,14 +1,14 @@
 //! A tenant that is open, and the handle through which everything reaches it.
 //!
 //! Promises: whoever holds a [`Tenant`] was admitted to exactly that tenant; after the tenant has
-//! been deleted every call answers that it does not exist. Deliberately unknown: other tenants.
+//! been deleted, here or by another server, every call answers that it does not exist. Deliberately unknown: other tenants.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bson::Bson;
 use nimbus_io::{Clock, Randomness};
-use nimbus_namespace::{Namespace, Snapshot};
+use nimbus_namespace::Namespace;
 use nimbus_types::{Sequence, TableName, TenantId};
 
 use crate::catalog::{CatalogCache, Table, TableSchema};
@@ -18,6 +18,7 @@ use crate::error::{EngineError, Result};
 use crate::metrics::{Counters, TenantMetrics};
 use crate::options::EngineOptions;
 use crate::query::{self, Explain, Page, Query};
+use crate::storage::{TenantStorage, View};
 use crate::transaction::{Reader, Transaction};
 
 /// Log records beyond the number to keep that may gather before they are trimmed at once.
@@ -26,7 +27,7 @@ const TRIM_SLACK: u64 = 1_000;
 /// One open tenant.
 pub(crate) struct TenantCore {
     pub(crate) id: TenantId,
-    pub(crate) namespace: Arc<dyn Namespace>,
+    pub(crate) storage: Arc<TenantStorage>,
     pub(crate) committer: Arc<Committer>,
     pub(crate) catalogs: CatalogCache,
     pub(crate) clock: Arc<dyn Clock>,
@@ -36,7 +37,6 @@ pub(crate) struct TenantCore {
     pub(crate) schema_change: tokio::sync::Mutex<()>,
     /// Where statements queue up once they have conflicted often.
     pub(crate) contended: tokio::sync::Mutex<()>,
-    deleted: AtomicBool,
     last_used_us: AtomicU64,
     log_retain_commits: u64,
     trimmed_at: AtomicU64,
@@ -48,13 +48,14 @@ impl TenantCore {
         namespace: Arc<dyn Namespace>,
         options: &EngineOptions,
     ) -> Result<Arc<Self>> {
-        let head = namespace.head().await?;
+        let storage = TenantStorage::new(id.clone(), namespace.clone());
+        let head = storage.head().await?;
         let counters = Arc::new(Counters::default());
         let trimmed_at = AtomicU64::new(head.log_start.0);
-        let committer = Committer::new(namespace.clone(), options.clock.clone(), counters.clone(), head);
+        let committer = Committer::new(namespace, options.clock.clone(), counters.clone(), head);
         let core = Arc::new(Self {
             id,
-            namespace,
+            storage,
             committer,
             catalogs: CatalogCache::default(),
             clock: options.clock.clone(),
@@ -62,7 +63,6 @@ impl TenantCore {
             counters,
             schema_change: tokio::sync::Mutex::default(),
             contended: tokio::sync::Mutex::default(),
-            deleted: AtomicBool::new(false),
             last_used_us: AtomicU64::new(options.clock.monotonic_us()),
             log_retain_commits: options.log_retain_commits,
             trimmed_at,
@@ -71,22 +71,13 @@ impl TenantCore {
         Ok(core)
     }
 
-    /// From now on every call answers that the tenant does not exist.
-    pub(crate) fn mark_deleted(&self) {
-        self.deleted.store(true, Ordering::Release);
-    }
-
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.deleted.load(Ordering::Acquire) {
-            return Err(EngineError::TenantNotFound(self.id.clone()));
-        }
-        Ok(())
+        if self.storage.is_gone() { Err(EngineError::TenantNotFound(self.id.clone())) } else { Ok(()) }
     }
 
-    /// The error a caller is to see: whatever fails because the tenant is being deleted fails because
-    /// there is no such tenant.
-    pub(crate) fn seen_from_outside(&self, error: EngineError) -> EngineError {
-        self.check_open().err().unwrap_or(error)
+    /// Whether it serves: it is neither gone nor has its storage failed.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.storage.is_gone() && self.committer.failure().is_none()
     }
 
     pub(crate) fn touch(&self) {
@@ -110,9 +101,9 @@ impl TenantCore {
         {
             return;
         }
-        let (namespace, id) = (self.namespace.clone(), self.id.clone());
+        let (storage, id) = (self.storage.clone(), self.id.clone());
         tokio::spawn(async move {
-            if let Err(error) = namespace.trim_log(Sequence(keep_from)).await {
+            if let Err(error) = storage.trim_log(Sequence(keep_from)).await {
                 tracing::warn!(tenant = %id, %error, "trimming the commit log failed; it is tried again later");
             }
         });
@@ -149,26 +140,26 @@ impl Tenant {
     pub async fn get(&self, table: &TableName, id: &Bson) -> Result<Option<StoredDocument>> {
         let snapshot = self.snapshot().await?;
         Counters::count(&self.core.counters.point_reads_total, 1);
-        let catalog = self.core.catalogs.at(&*snapshot).await?;
+        let catalog = self.core.catalogs.at(&snapshot).await?;
         let Some(table) = catalog.table(table) else { return Ok(None) };
         let key = query::key_of(table, id)?;
-        Reader::of_snapshot(&*snapshot).document(&key).await
+        Reader::of_snapshot(&snapshot).document(&key).await
     }
 
     /// The documents a query selects, in its order.
     pub async fn find(&self, query: &Query) -> Result<Vec<StoredDocument>> {
         let snapshot = self.snapshot().await?;
-        let Some(table) = self.table_in(&*snapshot, &query.table).await? else { return Ok(Vec::new()) };
-        query::find(&mut Reader::of_snapshot(&*snapshot), &self.core.counters, &table, query).await
+        let Some(table) = self.table_in(&snapshot, &query.table).await? else { return Ok(Vec::new()) };
+        query::find(&mut Reader::of_snapshot(&snapshot), &self.core.counters, &table, query).await
     }
 
     /// One page of what a query selects; `after` is the cursor of the page before. Pages read the
     /// newest state each: a document that stays is met once, one that comes or goes meanwhile may be.
     pub async fn find_page(&self, query: &Query, page_size: usize, after: Option<&str>) -> Result<Page> {
         let snapshot = self.snapshot().await?;
-        let Some(table) = self.table_in(&*snapshot, &query.table).await? else { return Ok(Page::default()) };
+        let Some(table) = self.table_in(&snapshot, &query.table).await? else { return Ok(Page::default()) };
         let (id, counters) = (&self.core.id, &self.core.counters);
-        query::find_page(&mut Reader::of_snapshot(&*snapshot), counters, id, &table, query, page_size, after)
+        query::find_page(&mut Reader::of_snapshot(&snapshot), counters, id, &table, query, page_size, after)
             .await
     }
 
@@ -180,24 +171,24 @@ impl Tenant {
     /// The documents a query selects, and how they were found, both of one state.
     pub async fn find_explained(&self, query: &Query) -> Result<(Vec<StoredDocument>, Explain)> {
         let snapshot = self.snapshot().await?;
-        let table = match self.table_in(&*snapshot, &query.table).await? {
+        let table = match self.table_in(&snapshot, &query.table).await? {
             Some(table) => table,
             None => Arc::new(Table::empty(&query.table)),
         };
-        query::find_explained(&mut Reader::of_snapshot(&*snapshot), &self.core.counters, &table, query).await
+        query::find_explained(&mut Reader::of_snapshot(&snapshot), &self.core.counters, &table, query).await
     }
 
     /// The schemas that have been set, by ascending table name.
     pub async fn schemas(&self) -> Result<Vec<TableSchema>> {
         let snapshot = self.snapshot().await?;
-        let catalog = self.core.catalogs.at(&*snapshot).await?;
+        let catalog = self.core.catalogs.at(&snapshot).await?;
         catalog.tables().filter_map(|table| table.schema().transpose()).collect()
     }
 
     /// The schema of one table, if one has been set.
     pub async fn schema(&self, table: &TableName) -> Result<Option<TableSchema>> {
         let snapshot = self.snapshot().await?;
-        match self.table_in(&*snapshot, table).await? {
+        match self.table_in(&snapshot, table).await? {
             Some(table) => table.schema(),
             None => Ok(None),
         }
@@ -210,7 +201,8 @@ impl Tenant {
             counters: self.core.counters.values(),
             storage: self
                 .core
-                .namespace
+                .storage
+                .namespace()
                 .counters()
                 .into_iter()
                 .map(|counter| (counter.name, counter.value))
@@ -218,12 +210,12 @@ impl Tenant {
         }
     }
 
-    pub(crate) async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+    pub(crate) async fn snapshot(&self) -> Result<View> {
         self.enter()?;
-        self.core.namespace.snapshot().await.map_err(|error| self.core.seen_from_outside(error.into()))
+        self.core.storage.snapshot().await
     }
 
-    async fn table_in(&self, snapshot: &dyn Snapshot, name: &TableName) -> Result<Option<Arc<Table>>> {
+    async fn table_in(&self, snapshot: &View, name: &TableName) -> Result<Option<Arc<Table>>> {
         Ok(self.core.catalogs.at(snapshot).await?.table(name).cloned())
     }
 

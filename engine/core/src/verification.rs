@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use bson::RawDocument;
 use bytes::Bytes;
-use nimbus_namespace::{Direction, Entry, Head, KeyRange, Snapshot, Space, StateDigest};
+use nimbus_namespace::{Direction, Entry, Head, KeyRange, Space, StateDigest};
 use nimbus_types::index::derive;
 use nimbus_types::{ErrorKind, IndexId, TableId, key};
 use serde::Serialize;
@@ -21,6 +21,7 @@ use crate::catalog::{Catalog, Index, IndexState, Table, table_of_key};
 use crate::envelope::{StoredDocument, open_meta};
 use crate::error::Result;
 use crate::query::print_id;
+use crate::storage::View;
 use crate::tenant::Tenant;
 use crate::transaction::Reader;
 
@@ -137,10 +138,11 @@ pub struct Counts {
 impl Tenant {
     /// Verifies the tenant as it stands now. Errors are failures to look, not what was found.
     pub async fn verify(&self) -> Result<ConsistencyReport> {
+        let storage = &self.core().storage;
         let acknowledged = self.core().committer.known_head();
         let snapshot = self.snapshot().await?;
         let mut run = Run::default();
-        let catalog = match Catalog::load(&*snapshot).await {
+        let catalog = match Catalog::load(&snapshot).await {
             Ok(catalog) => Some(catalog),
             Err(error) if error.kind() == ErrorKind::StorageCorruption => {
                 run.found(Mismatch::new(MismatchKind::Meta, format!("the catalog cannot be read: {error}")));
@@ -148,9 +150,9 @@ impl Tenant {
             }
             Err(error) => return Err(error),
         };
-        run.documents(&*snapshot, catalog.as_ref()).await?;
-        run.index_entries(&*snapshot, catalog.as_ref()).await?;
-        run.meta(&*snapshot).await?;
+        run.documents(&snapshot, catalog.as_ref()).await?;
+        run.index_entries(&snapshot, catalog.as_ref()).await?;
+        run.meta(&snapshot).await?;
         let digests = run.digests(snapshot.head());
         let head = snapshot.head().clone();
         drop(snapshot);
@@ -162,12 +164,13 @@ impl Tenant {
                 ..Mismatch::new(MismatchKind::Log, message)
             });
         }
-        let log = log::check_log(&*self.core().namespace, &head).await?;
+        let log =
+            log::check_log(&**storage.namespace(), &head).await.map_err(|error| storage.error(error))?;
         run.counts.log_records = log.records;
         for (sequence, message) in log.faults {
             run.found(Mismatch { sequence: Some(sequence.0), ..Mismatch::new(MismatchKind::Log, message) });
         }
-        for fault in self.core().namespace.check().await?.faults {
+        for fault in storage.check().await?.faults {
             run.found(Mismatch {
                 key: Some(fault.location),
                 ..Mismatch::new(MismatchKind::Storage, fault.message)
@@ -204,7 +207,7 @@ impl Run {
         }
     }
 
-    async fn documents(&mut self, snapshot: &dyn Snapshot, catalog: Option<&Catalog>) -> Result<()> {
+    async fn documents(&mut self, snapshot: &View, catalog: Option<&Catalog>) -> Result<()> {
         let mut rest = Some(KeyRange::all());
         while let Some(entries) = next_page(snapshot, Space::Documents, &mut rest).await? {
             for entry in entries {
@@ -218,7 +221,7 @@ impl Run {
 
     async fn document(
         &mut self,
-        snapshot: &dyn Snapshot,
+        snapshot: &View,
         catalog: Option<&Catalog>,
         key: &Bytes,
         value: Bytes,
@@ -268,7 +271,7 @@ impl Run {
         Ok(())
     }
 
-    async fn index_entries(&mut self, snapshot: &dyn Snapshot, catalog: Option<&Catalog>) -> Result<()> {
+    async fn index_entries(&mut self, snapshot: &View, catalog: Option<&Catalog>) -> Result<()> {
         let owners = catalog.map(owners);
         let mut rest = Some(KeyRange::all());
         while let Some(entries) = next_page(snapshot, Space::Index, &mut rest).await? {
@@ -285,7 +288,7 @@ impl Run {
         Ok(())
     }
 
-    async fn meta(&mut self, snapshot: &dyn Snapshot) -> Result<()> {
+    async fn meta(&mut self, snapshot: &View) -> Result<()> {
         let mut rest = Some(KeyRange::all());
         while let Some(entries) = next_page(snapshot, Space::Meta, &mut rest).await? {
             for entry in entries {
@@ -337,11 +340,7 @@ impl Run {
 }
 
 /// The next entries of a space, once other tasks have had their turn; `None` when there is no more.
-async fn next_page(
-    snapshot: &dyn Snapshot,
-    space: Space,
-    rest: &mut Option<KeyRange>,
-) -> Result<Option<Vec<Entry>>> {
+async fn next_page(snapshot: &View, space: Space, rest: &mut Option<KeyRange>) -> Result<Option<Vec<Entry>>> {
     let Some(range) = rest.take() else { return Ok(None) };
     tokio::task::yield_now().await;
     let page = Reader::of_snapshot(snapshot).scan(space, range, Direction::Forward, PAGE).await?;
@@ -360,7 +359,7 @@ fn owners(catalog: &Catalog) -> Owners<'_> {
 }
 
 async fn orphan(
-    snapshot: &dyn Snapshot,
+    snapshot: &View,
     owners: &Owners<'_>,
     key: &Bytes,
     value: &Bytes,

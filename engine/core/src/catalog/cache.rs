@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use nimbus_namespace::Snapshot;
 use nimbus_types::Sequence;
 use parking_lot::RwLock;
 
 use super::Catalog;
 use crate::error::Result;
+use crate::storage::View;
 
 struct Cached {
     sequence: Sequence,
@@ -26,7 +26,7 @@ pub(crate) struct CatalogCache {
 
 impl CatalogCache {
     /// The catalog `snapshot` sees.
-    pub(crate) async fn at(&self, snapshot: &dyn Snapshot) -> Result<Arc<Catalog>> {
+    pub(crate) async fn at(&self, snapshot: &View) -> Result<Arc<Catalog>> {
         let head = snapshot.head();
         if let Some(cached) =
             self.cached.read().as_ref().filter(|cached| cached.meta_digest == head.digest.meta)

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nimbus_namespace::{Direction, Entry, KeyRange, Snapshot, Space};
+use nimbus_namespace::{Direction, Entry, KeyRange, Space};
 use nimbus_types::{IndexId, TableId, TableName};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,7 @@ pub(crate) use table::{Index, IndexEntry, IndexState, PendingChange, Table, Tabl
 
 use crate::envelope::{open_meta, seal_meta};
 use crate::error::{Result, corrupt};
+use crate::storage::View;
 
 const TABLE_PREFIX: &[u8] = b"table/";
 const NUMBERS_KEY: &[u8] = b"numbers";
@@ -70,7 +71,7 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     /// Reads the catalog a snapshot sees.
-    pub(crate) async fn load(snapshot: &dyn Snapshot) -> Result<Self> {
+    pub(crate) async fn load(snapshot: &View) -> Result<Self> {
         let mut catalog = Self::default();
         if let Some(stored) = snapshot.get(Space::Meta, NUMBERS_KEY).await? {
             catalog.numbers = decode(&stored)?;

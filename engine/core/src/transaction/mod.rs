@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use bson::{Bson, RawDocumentBuf};
 use bytes::Bytes;
-use nimbus_namespace::Snapshot;
 use nimbus_types::{Sequence, TableName};
 
 pub(crate) use reader::Reader;
@@ -27,12 +26,13 @@ use crate::envelope::StoredDocument;
 use crate::error::Result;
 use crate::metrics::Counters;
 use crate::query::{Page, Query, find, find_page};
+use crate::storage::View;
 use crate::tenant::TenantCore;
 
 /// A transaction on one tenant.
 pub struct Transaction {
     tenant: Arc<TenantCore>,
-    snapshot: Box<dyn Snapshot>,
+    snapshot: View,
     catalog: Arc<Catalog>,
     staging: Staging,
     reads: ReadSet,
@@ -52,8 +52,8 @@ pub struct CommitPosition {
 impl Transaction {
     pub(crate) async fn begin(tenant: Arc<TenantCore>) -> Result<Self> {
         let running = tenant.committer.begin();
-        let snapshot = tenant.namespace.snapshot().await?;
-        let catalog = tenant.catalogs.at(&*snapshot).await?;
+        let snapshot = tenant.storage.snapshot().await?;
+        let catalog = tenant.catalogs.at(&snapshot).await?;
         let (staging, reads) = (Staging::default(), ReadSet::default());
         Ok(Self { tenant, snapshot, catalog, staging, reads, _running: running })
     }
@@ -132,7 +132,7 @@ impl Transaction {
         }
         let prepared: Prepared = staging.prepare(sequence, reads);
         let Committed { sequence, time_ms } =
-            tenant.committer.commit(prepared).await.map_err(|error| tenant.seen_from_outside(error))?;
+            tenant.committer.commit(prepared).await.map_err(|error| tenant.storage.error(error))?;
         tenant.after_commit();
         Ok(CommitPosition { sequence, time_ms })
     }
@@ -143,6 +143,6 @@ impl Transaction {
     }
 
     pub(crate) fn reader(&mut self) -> Reader<'_> {
-        Reader::new(&*self.snapshot, Some(&self.staging), Some(&mut self.reads))
+        Reader::new(&self.snapshot, Some(&self.staging), Some(&mut self.reads))
     }
 }

@@ -4,17 +4,18 @@
 //! anything was there; a page says how far it walked. Deliberately unknown: what is being looked for.
 
 use bytes::Bytes;
-use nimbus_namespace::{Direction, Entry, EntryPage, KeyRange, Snapshot, Space};
+use nimbus_namespace::{Direction, Entry, EntryPage, KeyRange, Space};
 
 use super::staging::Staging;
 use crate::catalog::after;
 use crate::commit::ReadSet;
 use crate::envelope::StoredDocument;
 use crate::error::Result;
+use crate::storage::View;
 
 /// A view of one state.
 pub(crate) struct Reader<'a> {
-    snapshot: &'a dyn Snapshot,
+    snapshot: &'a View,
     staging: Option<&'a Staging>,
     reads: Option<&'a mut ReadSet>,
 }
@@ -28,7 +29,7 @@ pub(crate) struct ScanPage {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(
-        snapshot: &'a dyn Snapshot,
+        snapshot: &'a View,
         staging: Option<&'a Staging>,
         reads: Option<&'a mut ReadSet>,
     ) -> Self {
@@ -36,7 +37,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A view of the snapshot alone, noting nothing.
-    pub(crate) fn of_snapshot(snapshot: &'a dyn Snapshot) -> Self {
+    pub(crate) fn of_snapshot(snapshot: &'a View) -> Self {
         Self::new(snapshot, None, None)
     }
 
@@ -48,7 +49,7 @@ impl<'a> Reader<'a> {
         if let Some(staged) = self.staging.and_then(|staging| staging.value(space, key)) {
             return Ok(staged);
         }
-        Ok(self.snapshot.get(space, key).await?)
+        self.snapshot.get(space, key).await
     }
 
     /// The document under a key of `Documents`.

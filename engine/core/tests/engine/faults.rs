@@ -19,10 +19,11 @@ fn faulty(store: &Store) -> (FaultyProvider, Engine) {
     (provider.clone(), Engine::new(Arc::new(provider), EngineOptions::default()))
 }
 
-fn failures() -> [(StorageError, ErrorKind); 5] {
+fn failures() -> [(StorageError, ErrorKind); 6] {
     [
         (StorageError::Busy("held".into()), ErrorKind::StorageBusy),
         (StorageError::Transient("deadlock".into()), ErrorKind::StorageTransient),
+        (StorageError::OutcomeUnknown("no answer".into()), ErrorKind::CommitOutcomeUnknown),
         (StorageError::Unavailable("no answer".into()), ErrorKind::StorageUnavailable),
         (StorageError::Io("disk full".into()), ErrorKind::StorageIo),
         (StorageError::Corruption("bad page".into()), ErrorKind::StorageCorruption),
@@ -48,7 +49,7 @@ async fn a_refused_commit_leaves_nothing_and_the_tenant_serves_on() {
             verified(&a).await;
         }
         let counters = engine.metrics().counters;
-        assert_eq!((counters.failed_commits_total, counters.commits_total), (5, 6));
+        assert_eq!((counters.failed_commits_total, counters.commits_total), (6, 7));
         // A failed write and corruption each make the tenant open anew; the others do not.
         assert_eq!(provider.opened(), 3);
     }
@@ -68,6 +69,33 @@ async fn a_commit_whose_answer_was_lost_is_found_and_built_upon() {
             a.transact(set(0, rawdoc! { "n": round })).await.unwrap();
             verified(&a).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_commit_of_unknown_outcome_that_was_applied_is_a_commit_like_any_other() {
+    for store in Store::all() {
+        let (provider, engine) = faulty(&store);
+        let a = tenant(&engine, "a").await;
+        fill(&a, 1).await;
+        let mut earlier = a.begin().await.unwrap();
+        earlier.patch(&table(), &Bson::Int32(0), &rawdoc! { "n": 10 }, &[], None).await.unwrap();
+
+        provider.plan(Step::LoseAnswer(StorageError::OutcomeUnknown("the connection was lost".into())));
+        let unsure = a.transact(set(0, rawdoc! { "n": 1 })).await.unwrap_err();
+        assert_eq!(unsure.kind(), ErrorKind::CommitOutcomeUnknown);
+        let refused = earlier.commit().await.unwrap_err();
+        assert!(matches!(refused, EngineError::WriteConflict), "it read what was changed: {refused}");
+
+        let mut next = a.begin().await.unwrap();
+        let seen = next.get(&table(), &Bson::Int32(0)).await.unwrap().unwrap();
+        assert_eq!(seen.body().get_i32("n").unwrap(), 1);
+        next.patch(&table(), &Bson::Int32(0), &rawdoc! { "n": 2 }, &[], None).await.unwrap();
+        assert_eq!(next.commit().await.unwrap().sequence.0, 3);
+        let log = a.journal(None, 10).await.unwrap().entries;
+        assert_eq!(log.iter().map(|entry| entry.sequence.0).collect::<Vec<_>>(), [1, 2, 3]);
+        verified(&a).await;
+        assert_eq!(provider.opened(), 1, "the tenant stayed open");
     }
 }
 

@@ -1,10 +1,12 @@
 //! Two engines over one storage, as two servers over one database: each is fenced by the other's commits.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bson::{Bson, rawdoc};
-use nimbus_engine::{Engine, EngineError, EngineOptions, Query};
+use nimbus_engine::{Engine, EngineError, EngineOptions, Query, Result, Tenant};
 use nimbus_query::Predicate;
+use nimbus_types::Sequence;
 
 use crate::common::{
     FaultyProvider, Step, Store, fill, increment, indexed, insert, matching, n_of, set, side_by_side, table,
@@ -159,4 +161,84 @@ async fn what_the_other_server_trimmed_before_it_was_read_makes_transactions_beg
     assert!(matches!(txn.commit().await, Err(EngineError::WriteConflict)));
     a.transact(set(0, rawdoc! { "n": 10 })).await.unwrap();
     verified(&a).await;
+}
+
+/// A call on a handle, whatever it answers.
+type Call = fn(Tenant) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// One of each kind that reaches the storage.
+const CALLS: [(&str, Call); 10] = [
+    ("get", |a| Box::pin(async move { a.get(&table(), &Bson::Int32(0)).await.map(drop) })),
+    ("find", |a| Box::pin(async move { a.find(&Query::all(table())).await.map(drop) })),
+    ("find_page", |a| Box::pin(async move { a.find_page(&Query::all(table()), 1, None).await.map(drop) })),
+    ("schemas", |a| Box::pin(async move { a.schemas().await.map(drop) })),
+    ("set_schema", |a| Box::pin(async move { a.set_schema(indexed(false, &["n"])).await.map(drop) })),
+    ("begin", |a| Box::pin(async move { a.begin().await.map(drop) })),
+    ("transact", |a| Box::pin(async move { a.transact(set(0, rawdoc! { "n": 1 })).await.map(drop) })),
+    ("journal from its beginning", |a| Box::pin(async move { a.journal(None, 1).await.map(drop) })),
+    ("journal", |a| Box::pin(async move { a.journal(Some(Sequence(1)), 1).await.map(drop) })),
+    ("verify", |a| Box::pin(async move { a.verify().await.map(drop) })),
+];
+
+fn is_gone<T>(answer: &Result<T>) -> bool {
+    matches!(answer, Err(EngineError::TenantNotFound(id)) if *id == tenant_id("a"))
+}
+
+#[tokio::test]
+async fn a_tenant_that_the_other_server_deleted_is_gone_for_every_call() {
+    for (name, call) in CALLS {
+        let Pair { ours, other, .. } = pair();
+        let a = tenant(&ours, "a").await;
+        fill(&a, 1).await;
+        other.delete_tenant(&tenant_id("a")).await.unwrap();
+        let answer = call(a.clone()).await;
+        assert!(is_gone(&answer), "{name}: {answer:?}");
+        assert!(is_gone(&ours.tenant(&tenant_id("a")).await), "{name}: it is not opened again either");
+        assert_eq!(ours.metrics().open_tenants, 0, "{name}");
+
+        fill(&tenant(&other, "a").await, 2).await;
+        let anew = ours.tenant(&tenant_id("a")).await.unwrap();
+        assert_eq!(anew.find(&Query::all(table())).await.unwrap().len(), 2, "{name}");
+        assert!(is_gone(&call(a).await), "{name}: the old handle");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_the_other_server_made_anew_is_found_with_its_own_state() {
+    let Pair { provider, ours, other } = pair();
+    let a = tenant(&ours, "a").await;
+    a.set_schema(indexed(true, &["n"])).await.unwrap();
+    fill(&a, 3).await;
+    let before = ours.metrics().counters.commits_total;
+    let mut txn = a.begin().await.unwrap();
+    txn.patch(&table(), &Bson::Int32(0), &rawdoc! { "n": 10 }, &[], None).await.unwrap();
+    other.delete_tenant(&tenant_id("a")).await.unwrap();
+    tenant(&other, "a").await;
+
+    let late = txn.commit().await;
+    assert!(is_gone(&late), "{late:?}");
+    assert!(is_gone(&a.find(&Query::all(table())).await));
+    let anew = ours.tenant(&tenant_id("a")).await.unwrap();
+    assert!(anew.schemas().await.unwrap().is_empty());
+    assert_eq!(verified(&anew).await.sequence, 0);
+    fill(&anew, 1).await;
+    assert_eq!(n_of(&other.tenant(&tenant_id("a")).await.unwrap(), 0).await, 0);
+    let metrics = ours.metrics();
+    assert_eq!((metrics.open_tenants, metrics.tenants_opened_total, provider.opened()), (1, 2, 2));
+    assert_eq!(metrics.counters.commits_total, before + 1, "what was counted before is kept");
+}
+
+#[tokio::test]
+async fn making_a_tenant_that_the_other_server_deleted_ends_what_is_still_open() {
+    let Pair { ours, other, .. } = pair();
+    let a = tenant(&ours, "a").await;
+    fill(&a, 3).await;
+    other.delete_tenant(&tenant_id("a")).await.unwrap();
+
+    let anew = tenant(&ours, "a").await;
+    assert_eq!(verified(&anew).await.sequence, 0);
+    assert!(is_gone(&a.find(&Query::all(table())).await));
+    fill(&anew, 1).await;
+    let metrics = ours.metrics();
+    assert_eq!((metrics.open_tenants, metrics.counters.commits_total), (1, 2));
 }
