@@ -20,6 +20,9 @@ pub enum Failure {
     Refused(StorageError),
 }
 
+/// Result of one attempt at an operation.
+pub type Attempted<T> = std::result::Result<T, Failure>;
+
 impl Failure {
     /// What a failure that sqlx reports means.
     pub(crate) fn from_sqlx<B: Backend>(error: sqlx::Error) -> Self {

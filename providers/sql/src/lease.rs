@@ -53,6 +53,11 @@ impl<B: Backend> Lease<B> {
         Self { live: Some(live), counters, pool, state, prepared_before: 0, permits: Some(permits) }
     }
 
+    /// Whether the last operation came to an end that leaves the connection usable.
+    pub fn is_usable(&self) -> bool {
+        self.state != State::Uncertain
+    }
+
     /// The connection, for an operation that sends `statements` in one round trip. Until it is finished
     /// the connection counts as uncertain.
     pub fn begin(&mut self, statements: u64) -> &mut ConnectionOf<B> {

@@ -17,7 +17,7 @@ mod retry;
 pub use backend::{Backend, ConnectionOf};
 pub use commit::{Committer, Fence, Position, Sent, commit};
 pub use counters::Counters;
-pub use failure::Failure;
+pub use failure::{Attempted, Failure};
 pub use lease::Lease;
 pub use pool::{Pool, PoolLimits};
 pub use retry::{OPERATION_LIMIT, retried, within};
