@@ -2,40 +2,31 @@
 //!
 //! Promises: nothing of the person's own environment reaches the server (the environment is cleared),
 //! and the folder goes when the value goes. A server may be stopped and another started on the same
-//! installation; that is how restarts are tested.
+//! installation; that is how restarts are tested. Two installations may share the tenants of a database
+//! server; that is how two servers on one database are tested.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
+use nimbus_test_servers::Proxy;
 use serde_json::Value;
 
 use crate::binary::nimbus_binary;
+use crate::database::Access;
+use crate::provider::Provider;
 use crate::server::{Server, StartFailure};
-
-/// A provider that keeps one file per tenant in the data directory.
-#[derive(Debug, Clone, Copy)]
-pub struct Provider {
-    /// The value of `--tenant-provider`.
-    pub name: &'static str,
-    /// What follows the tenant's name and a dot.
-    pub extension: &'static str,
-}
-
-impl Provider {
-    /// The default one.
-    pub const SQLITE: Self = Self { name: "sqlite", extension: "sqlite3" };
-    /// redb.
-    pub const REDB: Self = Self { name: "redb", extension: "redb" };
-}
+use crate::storage::{Storage, files_within};
 
 /// A throw-away installation.
 #[derive(Debug)]
 pub struct Installation {
     root: tempfile::TempDir,
     log_level: &'static str,
-    provider: Provider,
+    storage: Storage,
     starts: AtomicUsize,
 }
 
@@ -46,22 +37,50 @@ impl Default for Installation {
 }
 
 impl Installation {
-    /// An empty installation whose servers log at `info`.
+    /// An empty installation on the default provider whose servers log at `info`.
     pub fn new() -> Self {
-        Self::with_log_level("info")
+        Self::with(Storage::Files(Provider::Sqlite))
     }
 
-    /// An empty installation whose servers run with `RUST_LOG=<log_level>`.
-    pub fn with_log_level(log_level: &'static str) -> Self {
+    /// An empty installation with tenants on `provider`: in files of its own, or under names of its own on
+    /// the database server that this test process shares. `None` after reporting the running test as
+    /// skipped where that server is not installed.
+    pub fn on(provider: Provider) -> Option<Self> {
+        if provider.is_remote() {
+            Access::shared(provider, &running_test()).map(Self::on_server)
+        } else {
+            Some(Self::with(Storage::Files(provider)))
+        }
+    }
+
+    /// An empty installation with tenants under names of its own on a database server.
+    pub fn on_server(access: Access) -> Self {
+        Self::with(Storage::on_server(access))
+    }
+
+    fn with(storage: Storage) -> Self {
         let root = tempfile::Builder::new().prefix("nimbus-test-").tempdir().expect("a temporary folder");
         fs::create_dir(root.path().join("home")).expect("a home folder");
-        Self { root, log_level, provider: Provider::SQLITE, starts: AtomicUsize::new(0) }
+        Self { root, log_level: "info", storage, starts: AtomicUsize::new(0) }
     }
 
-    /// The same installation with tenants on `provider`.
+    /// Another installation, with another token and another folder, that shares this one's tenants.
     #[must_use]
-    pub fn on(self, provider: Provider) -> Self {
-        Self { provider, ..self }
+    pub fn beside(&self) -> Self {
+        assert!(self.storage.provider().is_remote(), "a data directory has one owner");
+        Self { log_level: self.log_level, ..Self::with(self.storage.clone()) }
+    }
+
+    /// The same installation with servers that run with `RUST_LOG=<log_level>`.
+    #[must_use]
+    pub fn with_log_level(self, log_level: &'static str) -> Self {
+        Self { log_level, ..self }
+    }
+
+    /// The same installation, whose servers reach the database server by way of a proxy.
+    #[must_use]
+    pub fn through(self, proxy: &Proxy) -> Self {
+        Self { storage: self.storage.through(proxy.address()), ..self }
     }
 
     /// A path inside the installation's folder.
@@ -69,14 +88,21 @@ impl Installation {
         self.root.path().join(name)
     }
 
-    /// Where [`Installation::start`] keeps tenants.
+    /// Where [`Installation::start`] keeps tenants that live in files.
     pub fn data_dir(&self) -> PathBuf {
         self.path("data")
     }
 
-    /// The file of one tenant whose id has no upper-case letter.
-    pub fn tenant_file(&self, tenant: &str) -> PathBuf {
-        self.data_dir().join(format!("{tenant}.{}", self.provider.extension))
+    /// The tenants' stores as they are found past Nimbus: the names of files without their ending, of
+    /// schemas, databases or namespaces.
+    pub fn stores(&self) -> BTreeSet<String> {
+        self.storage.stores(self.root.path())
+    }
+
+    /// Everything in one of the [`stores`](Self::stores): the bytes of its files, or what the database
+    /// server's own tool writes. [`holds`](crate::holds) searches it.
+    pub fn dump(&self, store: &str) -> String {
+        self.storage.dump(self.root.path(), store)
     }
 
     /// The admin token's file.
@@ -100,6 +126,12 @@ impl Installation {
     pub fn audit_lines(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.audit_file()).expect("the server keeps an audit log");
         text.lines().map(|line| serde_json::from_str(line).expect("an audit line is JSON")).collect()
+    }
+
+    /// All files in a folder of the installation and in the folders within; none where there is no such
+    /// folder.
+    pub fn files(&self, folder: &str) -> Vec<PathBuf> {
+        files_within(&self.path(folder))
     }
 
     /// Writes a file into the installation's folder.
@@ -129,22 +161,24 @@ impl Installation {
         self.command().args(arguments).output().expect("the binary runs")
     }
 
-    /// `nimbus verify` over the data directory, with more arguments.
-    pub fn verify(&self, arguments: &[&str]) -> Output {
-        let mut command = self.command();
-        command.args(["verify", "--tenant-provider", self.provider.name]);
-        command.arg("--data-dir").arg(self.data_dir()).args(arguments);
-        command.output().expect("the binary runs")
+    /// The settings of [`Installation::start`] and [`Installation::verify`], credentials included.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        self.storage.variables(self.root.path())
     }
 
-    /// A running server on a free port and the default data directory.
+    /// `nimbus verify` over this installation's tenants, with more arguments.
+    pub fn verify(&self, arguments: &[&str]) -> Output {
+        self.command().arg("verify").args(arguments).envs(self.variables()).output().expect("the binary runs")
+    }
+
+    /// A running server on a free port and this installation's tenants.
     ///
     /// # Panics
     /// When the server does not come up.
     pub fn start(&self) -> Server {
-        let data_dir = text(&self.data_dir());
-        let arguments = ["--port", "0", "--data-dir", &data_dir, "--tenant-provider", self.provider.name];
-        self.start_with(&arguments, &[])
+        let variables = self.variables();
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.start_with(&["--port", "0"], &variables)
             .unwrap_or_else(|failure| panic!("the server did not start: {failure}"))
     }
 
@@ -171,7 +205,7 @@ impl Installation {
     }
 }
 
-/// A path as an argument. Temporary folders have plain names.
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+/// The name of the test that runs, which is that of its thread.
+fn running_test() -> String {
+    thread::current().name().unwrap_or("a test").to_owned()
 }

@@ -7,17 +7,25 @@
 
 mod binary;
 mod client;
+mod database;
 mod envelope;
 mod installation;
+mod provider;
 mod raw;
 mod seed;
 mod server;
+mod storage;
+mod threads;
 
 pub use binary::nimbus_binary;
 pub use client::{Client, Reply};
+pub use database::{Access, Database};
 pub use envelope::{assert_error, check_error};
-pub use installation::{Installation, Provider};
-pub use nimbus_test_servers::{skip, tool};
+pub use installation::Installation;
+pub use nimbus_test_servers::{Mode, PASSWORD, Proxy, skip, tool};
+pub use provider::Provider;
 pub use raw::{Outcome, exchange};
 pub use seed::{Seeded, seeded};
 pub use server::{PATIENCE, Server, StartFailure, wait_until};
+pub use storage::holds;
+pub use threads::together;

@@ -1,28 +1,18 @@
 //! Concurrent writers over HTTP: no update is lost, one of several equal keys wins, and writers that
-//! wait together share a sync.
+//! wait together share a commit of the storage.
 
-use std::thread;
-
-use nimbus_tests::{Client, Installation, assert_error};
+use nimbus_tests::{Client, Installation, Provider, assert_error, on_every_provider, together};
 use serde_json::{Value, json};
 
 const WRITERS: usize = 8;
 const INCREMENTS: usize = 25;
 
-/// Runs `work` on `count` threads at once and returns what each returned.
-fn together<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let barrier = std::sync::Barrier::new(count);
-    thread::scope(|scope| {
-        let (barrier, work) = (&barrier, &work);
-        let spawn = |number| {
-            scope.spawn(move || {
-                barrier.wait();
-                work(number)
-            })
-        };
-        let threads: Vec<_> = (0..count).map(spawn).collect();
-        threads.into_iter().map(|thread| thread.join().expect("no writer panicked")).collect()
-    })
+on_every_provider! {
+    increments_guarded_by_if_match_end_at_the_exact_sum,
+    increments_in_transactions_guarded_by_if_version_end_at_the_exact_sum,
+    one_of_several_inserts_of_a_unique_key_wins,
+    concurrent_inserts_share_syncs,
+    a_tenant_is_created_once_however_many_ask,
 }
 
 fn counter(client: &Client) -> String {
@@ -30,9 +20,8 @@ fn counter(client: &Client) -> String {
     client.insert("acme", "counters", &json!({"value": 0}))
 }
 
-#[test]
-fn increments_guarded_by_if_match_end_at_the_exact_sum() {
-    let installation = Installation::new();
+fn increments_guarded_by_if_match_end_at_the_exact_sum(provider: Provider) {
+    let Some(installation) = Installation::on(provider) else { return };
     let server = installation.start();
     let client = server.client();
     let path = format!("/api/tenants/acme/documents/counters/{}", counter(&client));
@@ -67,9 +56,8 @@ fn increment_if_match(client: &Client, path: &str) -> bool {
     reply.status == 200
 }
 
-#[test]
-fn increments_in_transactions_guarded_by_if_version_end_at_the_exact_sum() {
-    let installation = Installation::new();
+fn increments_in_transactions_guarded_by_if_version_end_at_the_exact_sum(provider: Provider) {
+    let Some(installation) = Installation::on(provider) else { return };
     let server = installation.start();
     let client = server.client();
     let id = counter(&client);
@@ -105,9 +93,8 @@ fn increment_if_version(client: &Client, id: &str, writer: usize, number: usize)
     reply.status == 200
 }
 
-#[test]
-fn one_of_several_inserts_of_a_unique_key_wins() {
-    let installation = Installation::new();
+fn one_of_several_inserts_of_a_unique_key_wins(provider: Provider) {
+    let Some(installation) = Installation::on(provider) else { return };
     let server = installation.start();
     let client = server.client();
     client.create_tenant("acme");
@@ -133,9 +120,8 @@ fn one_of_several_inserts_of_a_unique_key_wins() {
     server.stop();
 }
 
-#[test]
-fn concurrent_inserts_share_syncs() {
-    let installation = Installation::new();
+fn concurrent_inserts_share_syncs(provider: Provider) {
+    let Some(installation) = Installation::on(provider) else { return };
     let server = installation.start();
     let client = server.client();
     client.create_tenant("acme");
@@ -160,9 +146,8 @@ fn concurrent_inserts_share_syncs() {
     server.stop();
 }
 
-#[test]
-fn a_tenant_is_created_once_however_many_ask() {
-    let installation = Installation::new();
+fn a_tenant_is_created_once_however_many_ask(provider: Provider) {
+    let Some(installation) = Installation::on(provider) else { return };
     let server = installation.start();
     let client = server.client();
     for round in 0..5 {

@@ -49,7 +49,8 @@ fn fill(client: &Client) {
 }
 
 fn open(installation: &Installation) -> Connection {
-    Connection::open(installation.tenant_file(TENANT)).expect("the tenant's file is a SQLite database")
+    Connection::open(installation.data_dir().join(format!("{TENANT}.sqlite3")))
+        .expect("the tenant's file is a SQLite database")
 }
 
 fn is_found(damage: fn(&Connection) -> Named) {

@@ -1,14 +1,14 @@
 //! Several tenants with the same tables, the same ids and the same requests, and a canary of its own in
 //! everything that each of them writes. Threads interleave all routes by a seeded generator; no tenant
-//! ever sees another's canary, and neither do metrics, logs, the audit log or another tenant's file.
+//! ever sees another's canary, and neither do metrics, logs, the audit log or another tenant's store: its
+//! file, its schema, its database, its namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
-use nimbus_tests::{Client, Installation, Reply, seeded};
+use nimbus_tests::{Client, Installation, Provider, Reply, holds, on_every_provider, seeded};
 use serde_json::{Value, json};
 
 /// Ids that are easily confused: by case, by `-` and `_`, as prefixes of each other.
@@ -19,6 +19,11 @@ const THREADS: u64 = 4;
 const STEPS_PER_THREAD: u64 = 250;
 /// What every canary begins with; it stands nowhere else.
 const MARK: &str = "canary0x";
+
+on_every_provider! {
+    no_canary_crosses,
+    nothing_of_a_deleted_tenant_is_in_its_successor,
+}
 
 /// One tenant, its canary, and the client that addresses it.
 struct Party<'a> {
@@ -182,10 +187,10 @@ impl<'a> Party<'a> {
     }
 }
 
-#[test]
-fn no_canary_crosses() {
+fn no_canary_crosses(provider: Provider) {
     let seeded = seeded("isolation");
-    let installation = Installation::with_log_level("trace");
+    let Some(installation) = Installation::on(provider) else { return };
+    let installation = installation.with_log_level("trace");
     let server = installation.start();
     let client = server.client();
     let mut generator = seeded.generator(u64::MAX);
@@ -219,51 +224,47 @@ fn no_canary_crosses() {
         let shown = format!("{reply:?}");
         assert!(!shown.contains(MARK), "{page} shows a canary: {shown}");
     }
-    assert_files_are_clean(&installation, &parties);
+    assert_stores_are_clean(&installation, &parties);
     let log = server.log();
     server.stop();
-    assert_files_are_clean(&installation, &parties);
+    assert_stores_are_clean(&installation, &parties);
+    assert_replicas_are_clean(&installation, &parties);
     assert!(!log.contains(MARK), "the log shows a document's content");
     assert!(!log.contains(&installation.token()), "the log shows the token");
     let audit = fs::read_to_string(installation.audit_file()).expect("the audit log");
     assert!(!audit.contains(MARK), "the audit log shows a document's content");
 }
 
-/// Each tenant's canary is in the files of one name, and these hold no other tenant's.
-fn assert_files_are_clean(installation: &Installation, parties: &[Party<'_>]) {
+/// Each tenant's canary is in one store, and that holds no other tenant's.
+fn assert_stores_are_clean(installation: &Installation, parties: &[Party<'_>]) {
     let mut holders: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    let mut owners: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
-    for entry in fs::read_dir(installation.data_dir()).expect("the data directory") {
-        let path = entry.expect("an entry").path();
-        // A companion file may go while the server runs.
-        let Ok(bytes) = fs::read(&path) else { continue };
-        for party in parties.iter().filter(|party| holds(&bytes, &party.canary)) {
-            holders.entry(party.tenant).or_default().insert(stem(&path));
-            owners.entry(stem(&path)).or_default().insert(party.tenant);
+    for store in installation.stores() {
+        let dump = installation.dump(&store);
+        let owners = parties.iter().filter(|party| holds(&dump, &party.canary));
+        let owners: Vec<_> = owners.map(|party| party.tenant).collect();
+        assert!(owners.len() <= 1, "{store} holds the canaries of {owners:?}");
+        for tenant in owners {
+            holders.entry(tenant).or_default().insert(store.clone());
         }
     }
-    assert!(
-        owners.values().all(|tenants| tenants.len() == 1),
-        "a file holds two tenants' canaries: {owners:?}"
-    );
-    assert_eq!(holders.len(), parties.len(), "each tenant's canary is in a file: {holders:?}");
-    assert!(holders.values().all(|files| files.len() == 1), "a canary is in two stores: {holders:?}");
-    assert_eq!(holders["acme"].first().map(String::as_str), Some("acme"), "{holders:?}");
+    assert_eq!(holders.len(), parties.len(), "each tenant's canary is in a store: {holders:?}");
+    assert!(holders.values().all(|stores| stores.len() == 1), "a canary is in two stores: {holders:?}");
+    let store = holders["acme"].first().expect("one store");
+    assert!(store.ends_with("acme"), "a plain id is readable in its store's name: {holders:?}");
 }
 
-fn holds(bytes: &[u8], canary: &str) -> bool {
-    bytes.windows(canary.len()).any(|part| part == canary.as_bytes())
+/// The replicas of a provider that reads from local ones: a folder with files of the tenants' own.
+fn assert_replicas_are_clean(installation: &Installation, parties: &[Party<'_>]) {
+    for path in installation.files("cache") {
+        let bytes = fs::read(&path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let owners = parties.iter().filter(|party| holds(&text, &party.canary)).count();
+        assert!(owners <= 1, "{} holds the canaries of {owners} tenants", path.display());
+    }
 }
 
-/// The name before `.sqlite3`, which the database shares with its log and its shared memory.
-fn stem(path: &Path) -> String {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    name.split(".sqlite3").next().unwrap_or(&name).to_owned()
-}
-
-#[test]
-fn nothing_of_a_deleted_tenant_is_in_its_successor() {
-    let installation = Installation::new();
+fn nothing_of_a_deleted_tenant_is_in_its_successor(provider: Provider) {
+    let Some(installation) = Installation::on(provider) else { return };
     let server = installation.start();
     let client = server.client();
     let mut cursor = None;
@@ -296,8 +297,5 @@ fn nothing_of_a_deleted_tenant_is_in_its_successor() {
         assert_eq!(client.get("/api/tenants/acme/documents/notes").status, 404);
     }
     server.stop();
-    let left = fs::read_dir(installation.data_dir()).expect("the data directory");
-    let left: Vec<_> =
-        left.map(|entry| entry.expect("an entry").path()).filter(|path| stem(path) == "acme").collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(installation.stores(), BTreeSet::new());
 }
