@@ -1,0 +1,126 @@
+//! The cache folder: one SQLite file for each replica, in the keeping of the sqlite provider.
+//!
+//! Promises: the folder belongs to one process; a file is named after one namespace on the primary, its
+//! generation included, so that a later tenant of the same id never meets it; nothing here is the only copy of
+//! anything. Deliberately unknown: what the files hold.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use nimbus_namespace::remote::NamespaceName;
+use nimbus_namespace::{NamespaceProvider, Result, StorageError};
+use nimbus_sqlite::{SqliteNamespace, SqliteProvider};
+use nimbus_types::TenantId;
+
+/// Files that SQLite keeps beside a database, worthless without it.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// The replicas' files.
+pub(crate) struct Cache {
+    files: SqliteProvider,
+}
+
+/// A replica's file, by the id under which the sqlite provider keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ReplicaId(TenantId);
+
+impl ReplicaId {
+    /// `$` is no character of an id, and `-` none of a namespace's name.
+    pub(crate) fn of(name: &NamespaceName) -> Result<Self> {
+        let id = name.as_str().replace('$', "-");
+        TenantId::parse(&id)
+            .map(Self)
+            .map_err(|_| StorageError::Corruption("a namespace's name is malformed".into()))
+    }
+}
+
+impl Cache {
+    /// Takes the folder; `Busy` when another process holds it.
+    pub(crate) fn open(directory: &Path) -> Result<Self> {
+        let cache = Self { files: SqliteProvider::open(directory)? };
+        remove_orphans(directory)?;
+        Ok(cache)
+    }
+
+    /// Removes every file that is not of one of `names`.
+    pub(crate) async fn keep_only(&self, names: &[NamespaceName]) -> Result<()> {
+        let kept: Result<BTreeSet<_>> = names.iter().map(ReplicaId::of).collect();
+        let kept = kept?;
+        for id in self.files.list().await?.into_iter().map(ReplicaId) {
+            if !kept.contains(&id) {
+                self.remove(&id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an empty file in place of whatever is there, and opens it.
+    pub(crate) async fn make(&self, id: &ReplicaId) -> Result<SqliteNamespace> {
+        self.remove(id).await?;
+        self.files.create(&id.0).await?;
+        self.files.open_file(&id.0).await
+    }
+
+    /// Opens the file; `None` when there is none, or none that can be used.
+    pub(crate) async fn reopen(&self, id: &ReplicaId) -> Result<Option<SqliteNamespace>> {
+        match self.files.open_file(&id.0).await {
+            Ok(file) => Ok(Some(file)),
+            Err(StorageError::NotFound) => Ok(None),
+            Err(StorageError::Corruption(message)) => {
+                tracing::warn!(%message, "a replica cannot be used and is built anew");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Closes and removes the file; harmless when there is none.
+    pub(crate) async fn remove(&self, id: &ReplicaId) -> Result<()> {
+        match self.files.remove(&id.0).await {
+            Err(StorageError::NotFound) => Ok(()),
+            result => result,
+        }
+    }
+}
+
+/// Somebody may have deleted databases from the cache and left what stood beside them, which SQLite would
+/// take for a new database's.
+fn remove_orphans(directory: &Path) -> Result<()> {
+    let sweep = || -> std::io::Result<()> {
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            let text = path.to_string_lossy();
+            let database = COMPANIONS.iter().find_map(|suffix| text.strip_suffix(suffix));
+            if database.is_some_and(|database| database.ends_with(".sqlite3") && !Path::new(database).exists()) {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    };
+    sweep().map_err(|error| StorageError::Io(format!("cannot clear the replica cache: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_two_generations_have_two_files() {
+        let id = |name| ReplicaId::of(&NamespaceName::stored(name).unwrap()).unwrap();
+        assert_eq!(id("tenant_a$2").0.as_str(), "tenant_a-2");
+        assert_ne!(id("tenant_a$2"), id("tenant_a_2"));
+    }
+
+    #[test]
+    fn what_stood_beside_a_deleted_database_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["a.sqlite3-wal", "a.sqlite3-shm", "b.sqlite3", "b.sqlite3-wal", "notes-wal"];
+        for name in names {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let _cache = Cache::open(folder.path()).unwrap();
+        let kept = names.map(|name| folder.path().join(name).exists());
+        assert_eq!(kept, [false, false, true, true, true]);
+    }
+}

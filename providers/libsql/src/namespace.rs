@@ -1,0 +1,235 @@
+//! The namespace contract on a primary and its replica.
+//!
+//! Promises: a view is taken after the primary was asked for its head and the replica brought there, so that it
+//! shows what other servers have committed; while the primary is away, views show the newest state
+//! known here, never one older than a commit this server has acknowledged. A commit is acknowledged after the
+//! primary has made it durable and the replica holds it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use nimbus_namespace::remote::carried_task;
+use nimbus_namespace::{
+    Answer, CommitGroup, CommitRecord, Counter, Head, Namespace, PhysicalReport, Result, Snapshot,
+    StorageError,
+};
+use nimbus_types::Sequence;
+use parking_lot::Mutex;
+
+use crate::contact::{Advice, Contact};
+use crate::primary::Primary;
+use crate::replica::Replica;
+use crate::snapshot::ReplicaSnapshot;
+
+/// How often a view is tried for; a replica may be replaced between finding and opening it.
+const TRIES: usize = 3;
+
+/// What all handles of one namespace share.
+pub(crate) struct Tenant {
+    primary: Primary,
+    replica: Replica,
+    contact: Arc<Contact>,
+    /// The newest head the primary has told.
+    told: Mutex<Head>,
+    /// Sequence of the newest commit acknowledged here.
+    acknowledged: AtomicU64,
+    is_probing: AtomicBool,
+    commits: AtomicU64,
+    groups: AtomicU64,
+}
+
+impl Tenant {
+    pub(crate) fn new(primary: Primary, replica: Replica, contact: Arc<Contact>) -> Self {
+        Self {
+            primary,
+            replica,
+            contact,
+            told: Mutex::new(Head::empty()),
+            acknowledged: AtomicU64::new(0),
+            is_probing: AtomicBool::new(false),
+            commits: AtomicU64::new(0),
+            groups: AtomicU64::new(0),
+        }
+    }
+
+    /// Brings the replica to where the primary is. `Ok`, too, when the primary is away and there is a
+    /// replica to read from.
+    pub(crate) async fn refresh(self: &Arc<Self>) -> Result<()> {
+        let has_replica = self.replica.position().await?.is_some();
+        match self.contact.advice() {
+            Advice::Ask => {}
+            Advice::DoWithout if has_replica => return Ok(()),
+            Advice::Probe if has_replica => {
+                self.probe();
+                return Ok(());
+            }
+            // Without a replica there is nothing to do but to ask.
+            Advice::DoWithout | Advice::Probe => {}
+        }
+        match self.ask().await {
+            Err(StorageError::Unavailable(_)) if has_replica => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Asks the primary in the background, so that no reader waits for one that is away.
+    fn probe(self: &Arc<Self>) {
+        if self.is_probing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let tenant = Arc::clone(self);
+        tokio::spawn(async move {
+            // What is wrong is known already; the next caller finds out whether it still is.
+            let _ = tenant.ask().await;
+            tenant.is_probing.store(false, Ordering::Release);
+        });
+    }
+
+    /// Asks the primary for its head and brings the replica there.
+    async fn ask(&self) -> Result<()> {
+        let position = self.replica.position().await?;
+        let asked = position.as_ref().map(|head| head.sequence);
+        let result = match self.primary.news(asked.unwrap_or_default()).await {
+            Ok(news) => {
+                let told = self.note(&news.head);
+                match position {
+                    Some(at) if (at.sequence, at.time_ms, &at.digest) == (told.sequence, told.time_ms, &told.digest) => Ok(()),
+                    _ => self.replica.catch_up(&self.primary, asked, news).await,
+                }
+            }
+            Err(error) => Err(error),
+        };
+        if matches!(result, Err(StorageError::NotFound)) {
+            self.replica.remove().await?;
+        }
+        result
+    }
+
+    /// Remembers what the primary told, and answers it.
+    fn note(&self, head: &Head) -> Head {
+        let mut told = self.told.lock();
+        let log_start = told.log_start.max(head.log_start);
+        *told = Head { log_start, ..head.clone() };
+        head.clone()
+    }
+
+    async fn view(self: &Arc<Self>) -> Result<ReplicaSnapshot> {
+        let mut tries = 1;
+        loop {
+            self.refresh().await?;
+            let log_start = self.told.lock().log_start;
+            let error = match self.replica.snapshot(log_start).await {
+                Ok(view) if view.head().sequence.0 >= self.acknowledged.load(Ordering::Acquire) => return Ok(view),
+                Ok(_) => StorageError::Unavailable(
+                    "the replica lacks acknowledged commits, and the libSQL primary cannot be reached".into(),
+                ),
+                Err(error) => error,
+            };
+            if tries == TRIES {
+                return Err(error);
+            }
+            tries += 1;
+        }
+    }
+
+    async fn commit(&self, expected: Sequence, group: &Arc<CommitGroup>) -> Result<Head> {
+        if !self.contact.is_reachable() {
+            // A short question first: a commit whose answer is lost takes long to settle.
+            self.primary.head().await?;
+        }
+        let head = self.primary.commit(expected, group).await?;
+        self.note(&head);
+        self.commits.fetch_add(group.commits.len() as u64, Ordering::Relaxed);
+        self.groups.fetch_add(1, Ordering::Relaxed);
+        let applied = self.replica.apply_own(&self.primary, expected, group, &head).await;
+        self.acknowledged.fetch_max(head.sequence.0, Ordering::AcqRel);
+        if let Err(error) = applied {
+            // The commit stands. No view is answered before the replica has been brought there.
+            tracing::warn!(namespace = %self.primary.name(), %error, "a replica lags behind a commit");
+        }
+        Ok(head)
+    }
+
+    async fn read_log(&self, after: Sequence, limit: usize) -> Result<Vec<CommitRecord>> {
+        self.primary.read_log(after, limit).await
+    }
+
+    async fn trim_log(&self, before: Sequence) -> Result<()> {
+        self.primary.trim_log(before).await?;
+        self.note(&self.primary.head().await?);
+        self.replica.trim_log(before).await
+    }
+
+    async fn check(&self) -> Result<PhysicalReport> {
+        let mut report = PhysicalReport::default();
+        let replica = self.replica.check().await?;
+        let head = self.primary.check(&mut report).await?;
+        let Some((of_replica, at)) = replica else { return Ok(report) };
+        for fault in of_replica.faults {
+            report.add(&format!("replica: {}", fault.location), fault.message);
+        }
+        if at.sequence == head.sequence && at.digest != head.digest {
+            report.add("replica: head", "its digest is not the primary's");
+        }
+        Ok(report)
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let figure = |name, value: u64| Counter { name, value: value as f64 };
+        let traffic = self.primary.traffic();
+        vec![
+            figure("commits_total", count(&self.commits)),
+            figure("groups_total", count(&self.groups)),
+            figure("round_trips_total", count(&traffic.round_trips)),
+            figure("statements_total", count(&traffic.statements)),
+            figure("replica_sequence", self.replica.sequence().0),
+            figure("primary_sequence", self.told.lock().sequence.0),
+            figure("replica_rebuilds_total", self.replica.rebuilds()),
+            figure("primary_reachable", u64::from(self.contact.is_reachable())),
+        ]
+    }
+}
+
+/// A handle of a tenant.
+pub(crate) struct LibsqlNamespace {
+    tenant: Arc<Tenant>,
+}
+
+impl LibsqlNamespace {
+    pub(crate) fn new(tenant: Arc<Tenant>) -> Self {
+        Self { tenant }
+    }
+}
+
+impl Namespace for LibsqlNamespace {
+    fn head(&self) -> Answer<'_, Head> {
+        Answer::waiting(async { Ok(self.tenant.view().await?.head().clone()) })
+    }
+
+    fn snapshot(&self) -> Answer<'_, Box<dyn Snapshot>> {
+        Answer::waiting(async { Ok(Box::new(self.tenant.view().await?) as Box<dyn Snapshot>) })
+    }
+
+    fn commit(&self, expected: Sequence, group: Arc<CommitGroup>) -> Answer<'static, Head> {
+        let tenant = Arc::clone(&self.tenant);
+        carried_task(async move { tenant.commit(expected, &group).await })
+    }
+
+    fn read_log(&self, after: Sequence, limit: usize) -> Answer<'_, Vec<CommitRecord>> {
+        Answer::waiting(self.tenant.read_log(after, limit))
+    }
+
+    fn trim_log(&self, before: Sequence) -> Answer<'_, ()> {
+        let tenant = Arc::clone(&self.tenant);
+        carried_task(async move { tenant.trim_log(before).await })
+    }
+
+    fn check(&self) -> Answer<'_, PhysicalReport> {
+        Answer::waiting(self.tenant.check())
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        self.tenant.counters()
+    }
+}
