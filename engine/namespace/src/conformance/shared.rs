@@ -218,8 +218,8 @@ pub async fn strangers_do_not_meet(fixture: &mut impl SharedFixture) {
     for id in ids {
         stranger.remove(&tenant(id)).await.expect("the stranger removes its own");
     }
-    for (namespace, builder) in &own {
-        assert_state(&**namespace, builder).await;
+    for (namespace, builder) in own {
+        assert_state(&*namespace, &builder).await;
     }
     fixture.reopen().await;
     assert_eq!(fixture.provider().list().await.expect("a list").len(), ids.len());
