@@ -15,6 +15,8 @@ pub struct EngineOptions {
     pub idle_close_ms: u64,
     /// How many tenants may be open at once; past it the one unused longest is closed.
     pub max_open_tenants: usize,
+    /// Whether opening a tenant finishes a schema change that was cut short. Not for who only looks.
+    pub finish_schema_changes: bool,
     /// How many commits the log keeps behind its head before older ones are trimmed.
     pub log_retain_commits: u64,
 }
@@ -26,6 +28,7 @@ impl Default for EngineOptions {
             randomness: Arc::new(SystemRandomness),
             idle_close_ms: 300_000,
             max_open_tenants: 1_000,
+            finish_schema_changes: true,
             log_retain_commits: 100_000,
         }
     }

@@ -67,7 +67,9 @@ impl TenantCore {
             log_retain_commits: options.log_retain_commits,
             trimmed_at,
         });
-        crate::schema_change::resume(&core).await;
+        if options.finish_schema_changes {
+            crate::schema_change::resume(&core).await;
+        }
         Ok(core)
     }
 

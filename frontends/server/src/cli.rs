@@ -1,18 +1,19 @@
 //! The command line: commands, flags and their help.
 //!
 //! Promises: the flags of settings come from the settings table, so that help, parsing and completions
-//! know the same names, values and defaults as the configuration does. Deliberately unknown: what the
-//! commands do.
+//! know the same names, values and defaults as the configuration does; no message quotes a value that may
+//! be a credential. Deliberately unknown: what the commands do.
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser as _, ValueParser};
+use clap::builder::{PossibleValuesParser, StringValueParser, TypedValueParser as _, ValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap::{ValueEnum, ValueHint};
 use clap_complete::Shell;
 use serde_json::Value;
 
-use crate::config::{SETTINGS, Section, Setting, Shape, Values};
+use crate::config::{SETTINGS, Section, Setting, Shape, Unset, Values};
 
 /// Nimbus: one server, many isolated tenants.
 #[derive(Debug, Parser)]
@@ -36,10 +37,11 @@ pub(crate) enum Command {
     /// Print or rotate the local admin token
     #[command(subcommand)]
     Auth(AuthCommand),
-    /// Check a stopped data directory: do documents, indexes and commit log agree?
+    /// Check tenants: do documents, indexes and commit log agree?
     ///
-    /// Ends with 0 when everything agrees, with 1 when it does not, and with 2 when the check could
-    /// not run, for example because a server owns the directory.
+    /// A data directory can be checked while no server owns it; tenants on a database server also while
+    /// servers use them. Ends with 0 when everything agrees, with 1 when it does not, and with 2 when the
+    /// check could not run, for example because a server owns the directory.
     Verify(VerifyArguments),
     /// Print a completion script for a shell
     Completions {
@@ -101,8 +103,20 @@ pub(crate) fn definition() -> clap::Command {
 
 /// Reads the arguments of a process. On a usage error, and for help and version, the process ends.
 pub(crate) fn parse() -> (Command, Values) {
-    let matches = definition().get_matches();
+    let matches = definition().try_get_matches().unwrap_or_else(|error| unquoted(error).exit());
     read(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// An error about a stray argument quotes it, and it may be the end of a credential that lacked quotes:
+/// `--libsql-admin-auth-header Basic dXNlcjp3b3Jk`.
+fn unquoted(error: clap::Error) -> clap::Error {
+    let stray = error.kind() == ErrorKind::UnknownArgument
+        && matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(text)) if !text.starts_with('-'));
+    if !stray {
+        return error;
+    }
+    let message = "an argument belongs to no flag; a value with blanks in it needs quotes around it";
+    definition().error(ErrorKind::UnknownArgument, message)
 }
 
 fn read(matches: &ArgMatches) -> Result<(Command, Values), clap::Error> {
@@ -117,30 +131,45 @@ fn with_settings(command: clap::Command, sections: &[Section]) -> clap::Command 
 }
 
 fn argument(setting: &'static Setting) -> Arg {
-    let default = if setting.default.is_empty() { "none" } else { setting.default };
-    let help = format!("{} [default: {default}] [variable: {}]", setting.help, setting.variable());
+    let unset = match setting.unset {
+        Unset::Default(text) => format!("[default: {text}]"),
+        Unset::Nothing => "[default: none]".to_owned(),
+        Unset::Refused => "[must be set]".to_owned(),
+    };
+    let help = format!("{} {unset} [variable: {}]", setting.help, setting.variable());
     let argument = Arg::new(setting.key)
         .long(setting.long())
         .value_name(setting.value_name)
         .value_parser(value_parser(setting.shape))
-        .help_heading(match setting.section {
-            Section::Persistence => "Persistence",
-            Section::Runtime => "Runtime",
-            Section::Network => "Network",
-        })
+        .help_heading(heading(setting))
         .help(help);
     match setting.shape {
         // A switch may stand alone; `=` keeps what follows it from being taken for its value.
         Shape::Switch => argument.num_args(0..=1).require_equals(true).default_missing_value("true"),
         Shape::Origins => argument.action(ArgAction::Append),
         Shape::Path => argument.value_hint(ValueHint::AnyPath),
-        Shape::Number { .. } | Shape::Text | Shape::Choice(_) => argument,
+        // A token may begin with a dash; taken for a flag, it would be quoted in an error.
+        Shape::Secret => argument.allow_hyphen_values(true).value_hint(ValueHint::Other),
+        Shape::Url(_) => argument.value_hint(ValueHint::Url),
+        Shape::Number { .. } | Shape::Text | Shape::Name | Shape::Choice(_) => argument,
+    }
+}
+
+fn heading(setting: &Setting) -> String {
+    match (setting.providers, setting.section) {
+        ([], Section::Persistence) => "Persistence".to_owned(),
+        ([], Section::Runtime) => "Runtime".to_owned(),
+        ([], Section::Network) => "Network".to_owned(),
+        ([provider], _) => format!("Provider {provider}"),
+        (providers, _) => format!("Providers {}", providers.join(", ")),
     }
 }
 
 fn value_parser(shape: Shape) -> ValueParser {
     match shape {
         Shape::Choice(names) => PossibleValuesParser::new(names).map(Value::from).into(),
+        // The parser's errors quote the value; the configuration checks these, and does not.
+        _ if shape.is_confidential() => StringValueParser::new().map(Value::from).into(),
         _ => ValueParser::new(move |text: &str| {
             shape.read_text(text).map_err(|expected| format!("expected {expected}"))
         }),
@@ -149,7 +178,7 @@ fn value_parser(shape: Shape) -> ValueParser {
 
 /// The settings that stand on the command line. A repeated list flag adds to the list.
 fn settings_given(matches: &ArgMatches) -> Values {
-    let mut values = Values::new();
+    let mut values = Values::default();
     for setting in SETTINGS {
         // A command has only the flags of its own sections; asking for another is an error here.
         let Ok(Some(mut given)) = matches.try_get_many::<Value>(setting.key) else { continue };
@@ -179,7 +208,7 @@ mod tests {
 
     #[test]
     fn only_given_flags_are_values() {
-        assert_eq!(parse_line("nimbus start").unwrap().1, Values::new());
+        assert_eq!(parse_line("nimbus start").unwrap().1, Values::default());
         let line = "nimbus start --port 0 --allow-network --data-dir d --cors-allow-origin http://a \
                     --cors-allow-origin http://b,http://c --tenant-provider sqlite --config f.json";
         let (command, values) = parse_line(&line.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap();
@@ -239,7 +268,38 @@ mod tests {
                 "{}",
                 setting.key
             );
-            assert!(words.contains(&format!("[default: {}", setting.default)), "{}", setting.key);
+            if let Unset::Default(text) = setting.unset {
+                assert!(words.contains(&format!("[default: {text}]")), "{}", setting.key);
+            }
+        }
+        for heading in
+            ["Persistence:", "Providers sqlite, redb:", "Provider postgres:", "Provider libsql-replica:"]
+        {
+            assert_eq!(help.lines().filter(|line| *line == heading).count(), 1, "{heading}");
+        }
+    }
+
+    #[test]
+    fn no_message_quotes_what_may_be_a_credential() {
+        for (line, parses) in [
+            ("nimbus start --postgres-url word", true),
+            ("nimbus start --postgres-url=", true),
+            ("nimbus start --libsql-auth-token -word", true),
+            ("nimbus start --libsql-auth-token --word", true),
+            ("nimbus start --libsql-admin-auth-header Basic word", false),
+            ("nimbus verify --libsql-admin-auth-header Basic word", false),
+            ("nimbus start --libsql-token=word", false),
+            ("nimbus start --postgres-url a --postgres-url word", false),
+            ("nimbus start --postgres-url word --port word2", false),
+        ] {
+            match parse_line(line).map_err(unquoted) {
+                Ok(_) => assert!(parses, "{line}"),
+                Err(error) => {
+                    let message = error.to_string().replace("word2", "");
+                    assert!(!parses && !message.contains("word"), "{line}: {message}");
+                    assert_eq!(error.exit_code(), 2, "{line}");
+                }
+            }
         }
     }
 }

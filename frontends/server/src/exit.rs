@@ -23,7 +23,8 @@ pub(crate) enum Exit {
     Clean,
     /// The command ran and the answer is bad: `verify` found a mismatch, or serving failed.
     Failed,
-    /// Usage, configuration, a busy data directory or port: the command did not run.
+    /// Usage, configuration, a busy data directory or port, a database server that cannot be used: the
+    /// command did not run.
     CannotRun,
     /// A second signal cut the shutdown short; 128 + the signal's number, as shells count.
     Interrupted {
@@ -83,6 +84,14 @@ pub(crate) enum CannotRun {
         /// The data directory.
         path: PathBuf,
         /// Why.
+        error: StorageError,
+    },
+    /// The server that holds the tenants cannot be used.
+    #[error("cannot open provider {provider}: {error}")]
+    Provider {
+        /// The provider.
+        provider: &'static str,
+        /// Why, without credentials.
         error: StorageError,
     },
     /// `--tenant` is no tenant id.

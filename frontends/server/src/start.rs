@@ -1,7 +1,7 @@
 //! `nimbus start`: composes provider, engine and doors, and sees them through to the end.
 //!
-//! Promises: nothing listens before the token, the audit log, the bind rule and the data directory's
-//! lock are in order; the two lines on stdout appear when requests are answered; at the end accepted
+//! Promises: nothing listens before the token, the audit log, the bind rule and the provider are in
+//! order; the two lines on stdout appear when requests are answered; at the end accepted
 //! requests finish first, then tenants close, then the audit log is written out. Deliberately unknown:
 //! what requests do.
 
@@ -16,7 +16,7 @@ use nimbus_io::{Clock, SystemClock, SystemRandomness};
 
 use crate::audit::AuditLog;
 use crate::cli::StartArguments;
-use crate::config::{self, Settings, Values};
+use crate::config::{self, Settings, Storage, Values};
 use crate::environment::Environment;
 use crate::exit::{CannotRun, Exit};
 use crate::gatekeeper::LocalGatekeeper;
@@ -31,12 +31,10 @@ pub(crate) fn start(
 ) -> Result<Exit, CannotRun> {
     let loaded = config::load(flags, arguments.config.as_deref(), environment)?;
     logging::set_up(environment);
-    for warning in loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    open_files::raise_limit(loaded.settings.max_open_tenants, loaded.settings.max_connections);
+    let settings = loaded.log_warnings();
+    open_files::raise_limit(settings.max_open_tenants, settings.max_connections);
     let runtime = tokio::runtime::Runtime::new().map_err(CannotRun::Process)?;
-    runtime.block_on(serve(&loaded.settings, environment))
+    runtime.block_on(serve(&settings, environment))
 }
 
 async fn serve(settings: &Settings, environment: &Environment) -> Result<Exit, CannotRun> {
@@ -46,13 +44,13 @@ async fn serve(settings: &Settings, environment: &Environment) -> Result<Exit, C
     let addresses = listen::resolve(&settings.host, settings.port)?;
     listen::permit(&settings.host, &addresses, settings.allow_network, token.rotated_ms(), clock.now_ms())?;
     let audit = Arc::new(open_audit_log(environment, &clock)?);
-    let provider = providers::open(settings)?;
+    let provider = providers::open(&settings.storage).await?;
     let listener = listen::bind(&addresses).await?;
     let shutdown_requested = signals::shutdown_requested().map_err(CannotRun::Process)?;
     let address = listener.local_addr().map_err(CannotRun::Process)?;
 
     let engine = Engine::new(provider, engine_options(settings, &clock));
-    announce(address, engine.provider_name(), &settings.data_dir, store.path());
+    announce(address, engine.provider_name(), &settings.storage, store.path());
     let token = TokenWatch::new(store, token, Arc::clone(&clock));
     let gatekeeper = LocalGatekeeper { token, audit: Arc::clone(&audit) };
     let options = http_options(settings, gatekeeper, clock);
@@ -81,6 +79,7 @@ fn engine_options(settings: &Settings, clock: &Arc<dyn Clock>) -> EngineOptions 
         idle_close_ms: settings.idle_close_secs * 1000,
         max_open_tenants: settings.max_open_tenants,
         log_retain_commits: settings.log_retain_commits,
+        ..EngineOptions::default()
     }
 }
 
@@ -96,10 +95,10 @@ fn http_options(settings: &Settings, gatekeeper: LocalGatekeeper, clock: Arc<dyn
 }
 
 /// Says where the server is and how to get in. A closed stdout is no reason not to serve.
-fn announce(address: SocketAddr, provider: &str, data_dir: &Path, token_path: &Path) {
-    let (data_dir, token_path) = (data_dir.display(), token_path.display());
+fn announce(address: SocketAddr, provider: &str, storage: &Storage, token_path: &Path) {
+    let token_path = token_path.display();
     let text = format!(
-        "nimbus listening on http://{address} (provider {provider}, data {data_dir})\n\
+        "nimbus listening on http://{address} (provider {provider}, {storage})\n\
          admin token in {token_path} (print it with: nimbus auth token)\n"
     );
     let mut stdout = io::stdout().lock();

@@ -1,4 +1,5 @@
-//! `nimbus verify`: the consistency check on a data directory that no server holds.
+//! `nimbus verify`: the consistency check, on a data directory that no server holds or on the tenants of a
+//! database server.
 //!
 //! Promises: no tenant's data is changed; every tenant is checked even after one has failed; a tenant that cannot be
 //! opened or read counts as a mismatch. Deliberately unknown: what is checked, which is the engine's.
@@ -10,7 +11,7 @@ use nimbus_types::TenantId;
 use serde::Serialize;
 
 use crate::cli::{Format, VerifyArguments};
-use crate::config::{self, Settings, Values};
+use crate::config::{self, Storage, Values};
 use crate::environment::Environment;
 use crate::exit::{CannotRun, Exit};
 use crate::progress::Progress;
@@ -43,22 +44,27 @@ pub(crate) fn verify(
     flags: &Values,
     environment: &Environment,
 ) -> Result<Exit, CannotRun> {
-    let settings = config::load(flags, arguments.config.as_deref(), environment)?.settings;
+    let loaded = config::load(flags, arguments.config.as_deref(), environment)?;
     logging::set_up(environment);
+    let settings = loaded.log_warnings();
     let tenant = arguments.tenant.as_deref().map(TenantId::parse).transpose()?;
     let runtime = tokio::runtime::Runtime::new().map_err(CannotRun::Process)?;
-    let findings = runtime.block_on(examine(&settings, tenant))?;
+    let findings = runtime.block_on(examine(&settings.storage, tenant))?;
     print(&findings, arguments.format, &mut io::stdout().lock()).map_err(CannotRun::Output)?;
     Ok(if findings.ok { Exit::Clean } else { Exit::Failed })
 }
 
-async fn examine(settings: &Settings, only: Option<TenantId>) -> Result<Findings, CannotRun> {
+async fn examine(storage: &Storage, only: Option<TenantId>) -> Result<Findings, CannotRun> {
     // Opening would make the directory, and a mistyped name would then verify as clean.
-    if !settings.data_dir.is_dir() {
-        return Err(CannotRun::NoDataDirectory(settings.data_dir.clone()));
+    if let Some(missing) = storage.data_dir().filter(|data_dir| !data_dir.is_dir()) {
+        return Err(CannotRun::NoDataDirectory(missing.to_owned()));
     }
-    let options = EngineOptions { idle_close_ms: IDLE_CLOSE_MS, ..EngineOptions::default() };
-    let engine = Engine::new(providers::open(settings)?, options);
+    let options = EngineOptions {
+        idle_close_ms: IDLE_CLOSE_MS,
+        finish_schema_changes: false,
+        ..EngineOptions::default()
+    };
+    let engine = Engine::new(providers::open(storage).await?, options);
     let findings = check(&engine, only).await;
     engine.close().await;
     findings
@@ -155,17 +161,18 @@ mod tests {
     use super::*;
     use crate::environment::Platform;
 
-    fn settings(data_dir: &Path) -> Settings {
+    fn storage(data_dir: &Path) -> Storage {
         let flags = Values::from([("data_dir", json!(data_dir))]);
-        config::load(&flags, None, &Environment::new([("", ""); 0], Platform::Xdg)).unwrap().settings
+        let loaded = config::load(&flags, None, &Environment::new([("", ""); 0], Platform::Xdg));
+        loaded.unwrap().log_warnings().storage
     }
 
     fn id(name: &str) -> TenantId {
         TenantId::parse(name).unwrap()
     }
 
-    async fn make_tenants(settings: &Settings, names: &[&str]) {
-        let engine = Engine::new(providers::open(settings).unwrap(), EngineOptions::default());
+    async fn make_tenants(storage: &Storage, names: &[&str]) {
+        let engine = Engine::new(providers::open(storage).await.unwrap(), EngineOptions::default());
         for name in names {
             engine.create_tenant(&id(name)).await.unwrap();
         }
@@ -181,12 +188,12 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_tenant_is_found_and_the_others_are_still_checked() {
         let directory = tempfile::tempdir().unwrap();
-        let settings = settings(directory.path());
-        make_tenants(&settings, &["a", "b", "c"]).await;
-        assert!(examine(&settings, None).await.unwrap().ok);
+        let storage = storage(directory.path());
+        make_tenants(&storage, &["a", "b", "c"]).await;
+        assert!(examine(&storage, None).await.unwrap().ok);
 
         fs::write(directory.path().join("b.sqlite3"), "not a database").unwrap();
-        let findings = examine(&settings, None).await.unwrap();
+        let findings = examine(&storage, None).await.unwrap();
         let ok: Vec<_> =
             findings.tenants.iter().map(|finding| (finding.tenant.as_str(), finding.ok)).collect();
         assert_eq!((findings.ok, ok), (false, vec![("a", true), ("b", false), ("c", true)]));
@@ -197,23 +204,23 @@ mod tests {
         let parsed: serde_json::Value = serde_json::from_str(&printed(&findings, Format::Json)).unwrap();
         assert_eq!((&parsed["ok"], &parsed["tenants"][0]["report"]["ok"]), (&json!(false), &json!(true)));
 
-        assert!(examine(&settings, Some(id("a"))).await.unwrap().ok, "one tenant alone");
+        assert!(examine(&storage, Some(id("a"))).await.unwrap().ok, "one tenant alone");
     }
 
     #[tokio::test]
     async fn a_directory_that_is_missing_or_held_cannot_be_verified() {
         let directory = tempfile::tempdir().unwrap();
         let missing = directory.path().join("missing");
-        let answer = examine(&settings(&missing), None).await;
+        let answer = examine(&storage(&missing), None).await;
         assert!(matches!(answer, Err(CannotRun::NoDataDirectory(_))) && !missing.exists());
 
-        let settings = settings(directory.path());
-        let holder = providers::open(&settings).unwrap();
-        let error = examine(&settings, None).await.err().unwrap();
+        let storage = storage(directory.path());
+        let holder = providers::open(&storage).await.unwrap();
+        let error = examine(&storage, None).await.err().unwrap();
         assert!(error.to_string().contains("busy"), "{error}");
         drop(holder);
 
-        let error = examine(&settings, Some(id("nobody"))).await.err().unwrap();
+        let error = examine(&storage, Some(id("nobody"))).await.err().unwrap();
         assert!(error.to_string().contains("nobody"), "{error}");
     }
 }

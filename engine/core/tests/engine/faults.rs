@@ -226,6 +226,25 @@ async fn a_removed_schema_stays_removed_though_its_purge_was_cut_short() {
 }
 
 #[tokio::test]
+async fn whoever_only_looks_leaves_a_schema_change_that_was_cut_short_as_it_is() {
+    let store = Store::reference();
+    let (provider, engine) = faulty(&store);
+    let a = tenant(&engine, "a").await;
+    fill(&a, 300).await;
+    provider.plan(Step::After(Box::pin(async {})));
+    provider.plan(Step::Refuse(StorageError::Io("disk full".into())));
+    a.set_schema(indexed(false, &["n"])).await.unwrap_err();
+    let options = EngineOptions { finish_schema_changes: false, ..EngineOptions::default() };
+    let looking = open(&Engine::new(store.provider.clone(), options)).await;
+    let before = verified(&looking).await;
+    // Were it being finished, that would go on by and by.
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert_eq!(verified(&looking).await, before);
+    let finishing = open(&store.engine()).await;
+    until(|| async { verified(&finishing).await.sequence > before.sequence }).await;
+}
+
+#[tokio::test]
 async fn a_committer_that_panics_leaves_a_tenant_that_opens_anew() {
     let store = Store::reference();
     let (provider, engine) = faulty(&store);

@@ -3,8 +3,8 @@
 //! Promises: every unknown key and every value of the wrong shape is reported by its full key path and
 //! file, all of them at once. Deliberately unknown: flags, variables and which value wins.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::Values;
 use super::problem::{ConfigError, Place, Problem, suggestion};
 use super::table::{Section, Setting};
+use crate::private_file;
 
 /// What one file sets.
 #[derive(Debug)]
@@ -20,16 +21,17 @@ pub(super) struct ConfigFile {
     pub(super) path: PathBuf,
     /// The settings it holds.
     pub(super) values: Values,
+    /// A warning, if it holds credentials and others than its owner may read it.
+    pub(super) exposed: Option<String>,
 }
 
 impl ConfigFile {
     /// Reads and checks a file against `table`.
     pub(super) fn read(path: &Path, table: &[Setting]) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
-        let sections: Map<String, Value> = serde_json::from_str(&text)
-            .map_err(|error| ConfigError::NotAnObject { path: path.to_owned(), error })?;
-        let mut file = Self { path: path.to_owned(), values: BTreeMap::new() };
+        let (text, too_wide) =
+            read(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
+        let mut file = Self { path: path.to_owned(), values: Values::default(), exposed: None };
+        let sections = file.sections(&text)?;
         let mut problems = Vec::new();
         for (name, content) in sections {
             match Section::ALL.into_iter().find(|section| section.key() == name) {
@@ -37,7 +39,32 @@ impl ConfigFile {
                 Some(section) => file.read_section(section, content, table, &mut problems),
             }
         }
-        if problems.is_empty() { Ok(file) } else { Err(ConfigError::Problems(problems)) }
+        if !problems.is_empty() {
+            return Err(ConfigError::Problems(problems));
+        }
+        file.exposed = too_wide.and_then(|too_wide| file.exposure(&too_wide, table));
+        Ok(file)
+    }
+
+    /// Read as any JSON first: the parser names only places then, where for a value of another kind it
+    /// would quote the value.
+    fn sections(&self, text: &str) -> Result<Map<String, Value>, ConfigError> {
+        let reason = match serde_json::from_str(text) {
+            Ok(Value::Object(sections)) => return Ok(sections),
+            Ok(_) => String::new(),
+            Err(error) => format!(": {error}"),
+        };
+        Err(ConfigError::NotAnObject { path: self.path.clone(), reason })
+    }
+
+    fn exposure(&self, too_wide: &private_file::TooWide, table: &[Setting]) -> Option<String> {
+        let credentials = table.iter().filter(|setting| {
+            let value = self.values.get(setting.key);
+            value.is_some_and(|value| setting.shape.holds_credential(value))
+        });
+        let keys: Vec<_> = credentials.map(Setting::file_key).collect();
+        (!keys.is_empty())
+            .then(|| format!("credentials stand in the configuration file ({}): {too_wide}", keys.join(", ")))
     }
 
     fn read_section(
@@ -81,9 +108,20 @@ impl ConfigFile {
     }
 }
 
+/// The content of a file, and what is wrong with its mode if others than its owner may read it.
+fn read(path: &Path) -> io::Result<(String, Option<private_file::TooWide>)> {
+    let mut file = File::open(path)?;
+    let too_wide = private_file::check_mode(path, &file.metadata()?, 0o600).err();
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok((text, too_wide))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::table::SETTINGS;
+    use std::fs;
+
+    use super::super::rows::SETTINGS;
     use super::*;
 
     fn read(text: &str) -> Result<Values, String> {
@@ -125,6 +163,52 @@ mod tests {
     fn broken_json_and_other_json_are_refused() {
         for text in ["", "{", "[]", "null", "{} x"] {
             assert!(read(text).unwrap_err().contains("nimbus.json"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn content_of_the_wrong_kind_is_not_quoted() {
+        for text in ["\"postgres://a:hunter2@b\"", "[\"hunter2\"]", "{\"persistence\": hunter2}", "{hunter2}"]
+        {
+            let error = read(text).unwrap_err();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        for section in
+            ["\"hunter2\"", "{\"postgres_url\": \"hunter2\"}", "{\"libsql_auth_token\": [\"hunter2\"]}"]
+        {
+            let error = read(&format!("{{\"persistence\": {section}}}")).unwrap_err();
+            assert!(error.contains("persistence") && !error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_with_credentials_that_others_may_read_is_told() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("nimbus.json");
+        let exposed = |persistence: &str, mode: u32| {
+            fs::write(&path, format!("{{\"persistence\": {persistence}}}")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            ConfigFile::read(&path, SETTINGS).unwrap().exposed
+        };
+        let (token, url) =
+            (r#"{"libsql_auth_token": "hunter2"}"#, r#"{"postgres_url": "postgres://a:hunter2@b/c"}"#);
+        for (persistence, mode, named) in [
+            (token, 0o644, Some("persistence.libsql_auth_token")),
+            (url, 0o640, Some("persistence.postgres_url")),
+            (token, 0o600, None),
+            (url, 0o400, None),
+            (r#"{"postgres_url": "postgres://a@b/c"}"#, 0o644, None),
+            (r#"{"data_dir": "hunter2"}"#, 0o644, None),
+        ] {
+            let warning = exposed(persistence, mode);
+            assert_eq!(warning.is_some(), named.is_some(), "{persistence} {mode:o}: {warning:?}");
+            if let (Some(warning), Some(named)) = (warning, named) {
+                assert!(warning.contains(named) && warning.contains("nimbus.json"), "{warning}");
+                assert!(!warning.contains("hunter2"), "{warning}");
+            }
         }
     }
 }

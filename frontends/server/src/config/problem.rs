@@ -54,6 +54,36 @@ pub(crate) enum Problem {
         /// What is accepted.
         expected: String,
     },
+    /// The chosen provider cannot do without a setting that nothing sets.
+    #[error(
+        "provider {provider} needs {flag} (or the variable {variable}, or {file_key} in the configuration file)"
+    )]
+    Missing {
+        /// The chosen provider.
+        provider: String,
+        /// The setting as a flag, with its dashes.
+        flag: String,
+        /// The setting as a variable.
+        variable: String,
+        /// The setting as a key of the configuration file.
+        file_key: String,
+    },
+    /// A number that is greater than another setting allows.
+    #[error("{number} is greater than {limit}")]
+    TooMany {
+        /// The number: where it is set, or its flag.
+        number: String,
+        /// What holds it down, likewise.
+        limit: String,
+    },
+    /// A name that a tenant's name could be.
+    #[error("{name} begins with {prefix}, so it could be a tenant's name; choose another")]
+    NotOutside {
+        /// The name: where it is set, or its flag.
+        name: String,
+        /// The prefix, likewise.
+        prefix: String,
+    },
     /// A setting of a provider that is not the chosen one.
     #[error("{place} is a setting of provider {owners}, but the tenant provider is {chosen}")]
     ForeignSetting {
@@ -78,12 +108,12 @@ pub(crate) enum ConfigError {
         error: io::Error,
     },
     /// The file is not JSON, or not an object.
-    #[error("the configuration file {path} must hold one JSON object: {error}", path = path.display())]
+    #[error("the configuration file {path} must hold one JSON object{reason}", path = path.display())]
     NotAnObject {
         /// The file.
         path: PathBuf,
-        /// Why, with line and column.
-        error: serde_json::Error,
+        /// Where its syntax is wrong, or nothing.
+        reason: String,
     },
     /// Everything that is wrong with the values, one a line.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]

@@ -1,8 +1,8 @@
-//! The settings of a server, one row each.
+//! What there is to know about a setting.
 //!
 //! Promises: a row is all there is to a setting. Its flag, variable and file key follow from its key
-//! and section; help texts, precedence, unknown-key checks and the provider check read this table.
-//! Deliberately unknown: what the values do.
+//! and section; help texts, precedence, unknown-key checks and the provider check read the rows.
+//! Deliberately unknown: which settings there are, and what their values do.
 
 use super::shape::Shape;
 
@@ -40,8 +40,8 @@ pub(crate) struct Setting {
     pub(crate) section: Section,
     /// The values it takes.
     pub(crate) shape: Shape,
-    /// The value when nothing sets it, as text; empty for an empty list.
-    pub(crate) default: &'static str,
+    /// What holds when nothing sets it.
+    pub(crate) unset: Unset,
     /// Stands for the value in help texts.
     pub(crate) value_name: &'static str,
     /// One line for help texts, with the unit.
@@ -51,7 +51,23 @@ pub(crate) struct Setting {
     pub(crate) providers: &'static [&'static str],
 }
 
+/// What holds when nothing sets a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unset {
+    /// This value, given as text.
+    Default(&'static str),
+    /// Nothing; the server does without.
+    Nothing,
+    /// The start is refused, if it has meaning with the chosen provider.
+    Refused,
+}
+
 impl Setting {
+    /// Whether it has meaning while `provider` is the chosen one.
+    pub(crate) fn belongs_to(&self, provider: &str) -> bool {
+        self.providers.is_empty() || self.providers.contains(&provider)
+    }
+
     /// `--data-dir`
     pub(crate) fn flag(&self) -> String {
         format!("--{}", self.long())
@@ -78,168 +94,21 @@ pub(crate) const VARIABLE_PREFIX: &str = "NIMBUS_";
 /// The variable that names the configuration file, as `--config` does.
 pub(crate) const CONFIG_VARIABLE: &str = "NIMBUS_CONFIG";
 
-/// Values of `--tenant-provider`.
-pub(crate) const PROVIDERS: &[&str] = &["sqlite", "redb"];
-
-const COUNT: Shape = Shape::Number { minimum: 1, maximum: u64::MAX };
-/// Up to a day, so that the sum of two durations in milliseconds never overflows.
-const SECONDS: Shape = Shape::Number { minimum: 1, maximum: 86_400 };
-
-/// Every setting.
-pub(crate) const SETTINGS: &[Setting] = &[
-    Setting {
-        key: "tenant_provider",
-        section: Section::Persistence,
-        shape: Shape::Choice(PROVIDERS),
-        default: "sqlite",
-        value_name: "PROVIDER",
-        help: "Where tenants are kept",
-        providers: &[],
+/// What two settings must keep to between them. Both belong to the same provider.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rule {
+    /// One number may not be greater than the other.
+    AtMost {
+        /// Key of the number that is held down.
+        number: &'static str,
+        /// Key of the number that holds it down.
+        limit: &'static str,
     },
-    Setting {
-        key: "data_dir",
-        section: Section::Persistence,
-        shape: Shape::Path,
-        default: "./data",
-        value_name: "DIR",
-        help: "Directory that holds the tenants' files; one process at a time owns it",
-        providers: &["sqlite", "redb"],
+    /// A name may not begin with a prefix, since it would then be a name that the prefix can make.
+    Outside {
+        /// Key of the name.
+        name: &'static str,
+        /// Key of the prefix.
+        prefix: &'static str,
     },
-    Setting {
-        key: "log_retain_commits",
-        section: Section::Persistence,
-        shape: COUNT,
-        default: "100000",
-        value_name: "COMMITS",
-        help: "Commits each tenant's log keeps for readers of the journal",
-        providers: &[],
-    },
-    Setting {
-        key: "idle_close_secs",
-        section: Section::Runtime,
-        shape: SECONDS,
-        default: "300",
-        value_name: "SECONDS",
-        help: "Seconds without use after which a tenant's storage is closed until it is used again",
-        providers: &[],
-    },
-    Setting {
-        key: "max_open_tenants",
-        section: Section::Runtime,
-        shape: COUNT,
-        default: "1000",
-        value_name: "TENANTS",
-        help: "Tenants open at once; past it the one unused longest is closed until it is used again",
-        providers: &[],
-    },
-    Setting {
-        key: "shutdown_grace_secs",
-        section: Section::Runtime,
-        shape: SECONDS,
-        default: "10",
-        value_name: "SECONDS",
-        help: "Seconds that accepted requests get to finish after SIGTERM or SIGINT",
-        providers: &[],
-    },
-    Setting {
-        key: "host",
-        section: Section::Network,
-        shape: Shape::Text,
-        default: "127.0.0.1",
-        value_name: "HOST",
-        help: "Address or host name to listen on; beyond loopback it needs --allow-network",
-        providers: &[],
-    },
-    Setting {
-        key: "port",
-        section: Section::Network,
-        shape: Shape::Number { minimum: 0, maximum: 65_535 },
-        default: "8080",
-        value_name: "PORT",
-        help: "TCP port to listen on; 0 picks a free one",
-        providers: &[],
-    },
-    Setting {
-        key: "allow_network",
-        section: Section::Network,
-        shape: Shape::Switch,
-        default: "false",
-        value_name: "BOOL",
-        help: "Allow a --host beyond loopback, given an admin token rotated within the last 30 days",
-        providers: &[],
-    },
-    Setting {
-        key: "cors_allow_origin",
-        section: Section::Network,
-        shape: Shape::Origins,
-        default: "",
-        value_name: "ORIGIN",
-        help: "Web origin whose pages may call the API, besides loopback; repeatable",
-        providers: &[],
-    },
-    Setting {
-        key: "body_limit_bytes",
-        section: Section::Network,
-        shape: Shape::Number { minimum: 1024, maximum: 1 << 30 },
-        default: "17825792",
-        value_name: "BYTES",
-        help: "Largest request body in bytes; the default is 17 MiB",
-        providers: &[],
-    },
-    Setting {
-        key: "request_timeout_secs",
-        section: Section::Network,
-        shape: SECONDS,
-        default: "60",
-        value_name: "SECONDS",
-        help: "Seconds a request's body may take to arrive, and its answer to be made",
-        providers: &[],
-    },
-    Setting {
-        key: "max_connections",
-        section: Section::Network,
-        shape: Shape::Number { minimum: 1, maximum: 1_000_000 },
-        default: "10000",
-        value_name: "COUNT",
-        help: "Connections open at once; more wait until one is closed",
-        providers: &[],
-    },
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_follow_from_the_key() {
-        let setting = SETTINGS.iter().find(|setting| setting.key == "data_dir").unwrap();
-        assert_eq!(setting.flag(), "--data-dir");
-        assert_eq!(setting.variable(), "NIMBUS_DATA_DIR");
-        assert_eq!(setting.file_key(), "persistence.data_dir");
-    }
-
-    #[test]
-    fn rows_are_well_formed() {
-        let mut keys: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        assert_eq!(keys.len(), SETTINGS.len(), "a key stands twice");
-        for setting in SETTINGS {
-            assert_ne!(setting.variable(), CONFIG_VARIABLE);
-            assert!(setting.providers.iter().all(|name| PROVIDERS.contains(name)), "{}", setting.key);
-        }
-    }
-
-    #[test]
-    fn the_manual_lists_every_setting() {
-        let manual = include_str!("../../README.md");
-        for setting in SETTINGS {
-            for name in [setting.flag(), setting.variable(), setting.file_key()] {
-                assert!(manual.contains(&format!("`{name}`")), "README.md does not name {name}");
-            }
-            let default = format!("`{}`", setting.default);
-            let row = manual.lines().find(|line| line.contains(&format!("`{}`", setting.variable())));
-            assert!(setting.default.is_empty() || row.is_some_and(|row| row.contains(&default)), "{default}");
-        }
-    }
 }
