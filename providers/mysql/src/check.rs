@@ -47,6 +47,7 @@ async fn check_table(store: &Store, table: &str, report: &mut PhysicalReport) ->
             ("status", "OK") => {}
             (_, message) if message.contains("doesn't exist") => {
                 report.add(table, "the table is missing");
+                break;
             }
             (_, message) => report.add(table, message),
         }

@@ -57,9 +57,10 @@ fn failure(number: u16) -> Failure {
         1049 | 1146 => StorageError::NotFound,
         1153 => StorageError::Refused(text("a packet is larger than the server's max_allowed_packet")),
         1040 | 1203 | 1226 => StorageError::Busy(text("the database takes no more connections")),
-        1044 | 1045 | 1142 | 1143 | 1227 | 1698 => {
-            StorageError::Unavailable(text("the database denies access"))
-        }
+        1044 | 1045 | 1142 | 1143 | 1227 | 1698 => StorageError::Unavailable(text(
+            "the database's user lacks a right: GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP on the \
+                 metadata database and on the tenants' databases",
+        )),
         1290 | 1792 | 1836 => StorageError::Unavailable(text("the database is read only")),
         1021 | 1030 | 1037 | 1038 | 1041 | 1114 | 1135 => {
             StorageError::Unavailable(text("the database is short of memory or disk space"))

@@ -4,4 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 mod conformance;
+mod damage;
+mod faults;
+mod lifecycle;
+mod limits;
+mod startup;
 mod support;
+mod traffic;

@@ -1,5 +1,6 @@
 //! What the tests share: providers with names of their own, and a look at the server past the provider.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use nimbus_mysql::{MysqlOptions, MysqlProvider};
@@ -39,6 +40,12 @@ impl Place {
 
     pub(crate) fn with_another_prefix(&self) -> Self {
         Self { prefix: format!("{}_", unique("s")), ..self.clone() }
+    }
+
+    /// The same, reached by another port; an operator still goes straight to the server.
+    pub(crate) fn through(&self, address: SocketAddr) -> Self {
+        let (before, _port) = self.url.rsplit_once(':').unwrap();
+        Self { url: format!("{before}:{}", address.port()), ..self.clone() }
     }
 
     pub(crate) async fn try_connect(&self) -> Result<MysqlProvider> {
