@@ -115,13 +115,16 @@ async fn check_long_keys(
 /// order of every index, and that it holds every row of its table.
 async fn check_indexes(store: &Store, report: &mut PhysicalReport) -> Result<()> {
     let mut lease = store.pool.lease(&store.counters).await?;
+    // Only the extension's own function: anybody may have made one of the same name.
     let found = format!(
-        "SELECT quote_ident(function.nspname) || '.bt_index_check', pg_index.indexrelid::regclass::text, \
-             pg_index.indexrelid::bigint \
-         FROM pg_extension JOIN pg_namespace AS function ON function.oid = extnamespace, \
-             pg_index JOIN pg_class AS indexed ON indexed.oid = indrelid \
-         WHERE extname = 'amcheck' AND indexed.relnamespace = {}::regnamespace AND indisvalid \
-             AND has_function_privilege(quote_ident(function.nspname) || '.bt_index_check(regclass, boolean)', 'EXECUTE')",
+        "SELECT pg_proc.oid::regproc::text, indexrelid::regclass::text, indexrelid::bigint \
+         FROM pg_extension \
+             JOIN pg_depend ON refclassid = 'pg_extension'::regclass AND refobjid = pg_extension.oid \
+             JOIN pg_proc ON classid = 'pg_proc'::regclass AND objid = pg_proc.oid \
+             CROSS JOIN pg_index JOIN pg_class ON pg_class.oid = indrelid \
+         WHERE extname = 'amcheck' AND proname = 'bt_index_check' AND pronargs = 2 \
+             AND has_function_privilege(pg_proc.oid, 'EXECUTE') \
+             AND relnamespace = {}::regnamespace AND indisvalid",
         literal(store.statements.schema())
     );
     let indexes = run(&mut lease, found).await?;

@@ -60,15 +60,18 @@ DECLARE
     exponent integer := bits >> 52 & 2047;
     fraction bigint := bits & 4503599627370495;
     sign text := CASE WHEN bits < 0 THEN '-' ELSE '' END;
+    digits text;
 BEGIN
     IF exponent = 2047 THEN
         RETURN '{"$numberDouble":"' || CASE WHEN fraction <> 0 THEN 'NaN' ELSE sign || 'Infinity' END || '"}';
     ELSIF exponent = 0 THEN
         -- Subnormal numbers have no leading one; zero is one of them.
-        RETURN sign || (fraction::double precision * power(2::double precision, -1074))::text;
+        digits := (fraction::double precision * power(2::double precision, -1074))::text;
+    ELSE
+        digits := ((fraction | 4503599627370496)::double precision
+            * power(2::double precision, exponent - 1075))::text;
     END IF;
-    RETURN sign || ((fraction | 4503599627370496)::double precision
-        * power(2::double precision, exponent - 1075))::text;
+    RETURN sign || digits || CASE WHEN digits ~ '[.e]' THEN '' ELSE '.0' END;
 END
 $$;
 COMMENT ON FUNCTION {metadata}.bson_double IS 'The number of an IEEE 754 double (binary64).';

@@ -3,4 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 mod conformance;
+mod cost;
+mod damage;
+mod faults;
+mod json;
+mod lifecycle;
 mod setting;
+mod start;

@@ -8,8 +8,8 @@ use nimbus_postgres::{PostgresOptions, PostgresProvider};
 use nimbus_test_servers::{Postgres, unique};
 use nimbus_types::TenantId;
 use sqlx::AssertSqlSafe;
-use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Connection, Row};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{ConnectOptions, Row};
 
 /// Names of one test's own in a shared database.
 #[derive(Clone)]
@@ -50,9 +50,10 @@ impl Place {
         Arc::new(self.try_connect(8).await.unwrap())
     }
 
-    /// A connection of an operator's.
+    /// A connection of an operator's. What it does is kept out of the log, which one test searches.
     pub(crate) async fn raw(&self) -> PgConnection {
-        PgConnection::connect(&self.url).await.unwrap()
+        let options: PgConnectOptions = self.url.parse().unwrap();
+        options.disable_statement_logging().connect().await.unwrap()
     }
 
     /// Runs statements as an operator would.
