@@ -5,7 +5,8 @@
 //! may use the new indexes) and purge (entries of dropped indexes go). What is wanted stands in the
 //! catalog from the announcement on. Promises: a change that was cut short is resumed when the tenant is
 //! next opened; one that cannot be completed is undone; readers see the old schema until the new one
-//! is in force.
+//! is in force. Several servers may work on one change at a time: each only ends the change that it has
+//! completed itself, or failed to.
 //! Deliberately unknown: how an entry is derived and kept (see `transaction::writes`).
 
 use std::sync::Arc;
@@ -102,21 +103,32 @@ async fn change(core: &Arc<TenantCore>, wanted: &Wanted) -> Result<()> {
 
 /// Takes a table's pending change, if it has one, to its end: in force, or undone.
 async fn finish(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
-    let outcome = complete(core, name).await;
-    match &outcome {
-        Ok(()) => settle(core, name).await?,
-        Err(_) => {
-            if let Err(error) = undo(core, name).await {
-                tracing::warn!(tenant = %core.id, table = %name, %error, "a schema change stays unfinished");
-                return outcome;
+    let outcome = match pending_change(core, name).await? {
+        None => Ok(()),
+        Some(pending) => {
+            let outcome = complete(core, name, &pending).await;
+            let end = match &outcome {
+                Ok(()) => settle(core, name, &pending).await,
+                Err(_) => undo(core, name, &pending).await,
+            };
+            if let Err(error) = end {
+                tracing::warn!(tenant = %core.id, table = %name, %error, "a schema change was not ended");
+                return outcome.and(Err(error));
             }
+            outcome
         }
-    }
+    };
     if let Err(error) = purge(core, name).await {
         // The change itself stands; what is left of old indexes goes when the tenant is next opened.
         tracing::warn!(tenant = %core.id, table = %name, %error, "entries of dropped indexes are left");
     }
     outcome
+}
+
+async fn pending_change(core: &Arc<TenantCore>, name: &TableName) -> Result<Option<PendingChange>> {
+    let snapshot = core.storage.snapshot().await?;
+    let catalog = core.catalogs.at(&snapshot).await?;
+    Ok(catalog.table(name).and_then(|table| table.entry.pending.clone()))
 }
 
 async fn announce(core: &Arc<TenantCore>, Wanted { schema, set }: &Wanted) -> Result<()> {
@@ -144,11 +156,13 @@ async fn announce(core: &Arc<TenantCore>, Wanted { schema, set }: &Wanted) -> Re
     Err(EngineError::WriteConflict)
 }
 
-async fn complete(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
+async fn complete(core: &Arc<TenantCore>, name: &TableName, pending: &PendingChange) -> Result<()> {
     let snapshot = core.storage.snapshot().await?;
     let catalog = core.catalogs.at(&snapshot).await?;
     let Some(table) = catalog.table(name).cloned() else { return Ok(()) };
-    let Some(pending) = &table.entry.pending else { return Ok(()) };
+    if table.entry.pending.as_ref() != Some(pending) {
+        return Ok(());
+    }
     if pending.fields != table.entry.fields {
         // Writers have kept the new rules since the announcement, so one look at any later state
         // sees every document that might break them.
@@ -217,28 +231,45 @@ async fn build_page(
     Ok(page.rest)
 }
 
-/// Puts the pending change in force.
-async fn settle(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
+/// Puts the pending change in force, unless another server has. One that has been undone or overtaken
+/// by another server is a write conflict.
+async fn settle(core: &Arc<TenantCore>, name: &TableName, pending: &PendingChange) -> Result<()> {
     edit(core, name, |entry| {
-        let Some(PendingChange { schema_set, fields, indexes }) = entry.pending.take() else { return };
-        (entry.schema_set, entry.fields) = (schema_set, fields);
-        let place = |index: &IndexEntry| indexes.iter().position(|id| *id == index.id);
+        if entry.pending.as_ref() != Some(pending) {
+            return if is_in_force(entry, pending) { Ok(()) } else { Err(EngineError::WriteConflict) };
+        }
+        entry.pending = None;
+        (entry.schema_set, entry.fields) = (pending.schema_set, pending.fields.clone());
+        let place = |index: &IndexEntry| pending.indexes.iter().position(|id| *id == index.id);
         for index in &mut entry.indexes {
             index.state = if place(index).is_some() { IndexState::Ready } else { IndexState::Dropping };
         }
         // So that a schema reads as it was set.
         entry.indexes.sort_by_key(|index| place(index).unwrap_or(usize::MAX));
+        Ok(())
     })
     .await
 }
 
+fn is_in_force(entry: &TableEntry, change: &PendingChange) -> bool {
+    let is_ready =
+        |id: &u32| entry.indexes.iter().any(|index| index.id == *id && index.state == IndexState::Ready);
+    entry.schema_set == change.schema_set
+        && entry.fields == change.fields
+        && change.indexes.iter().all(is_ready)
+}
+
 /// Leaves what was in force before.
-async fn undo(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
+async fn undo(core: &Arc<TenantCore>, name: &TableName, pending: &PendingChange) -> Result<()> {
     edit(core, name, |entry| {
+        if entry.pending.as_ref() != Some(pending) {
+            return Ok(());
+        }
         entry.pending = None;
         for index in entry.indexes.iter_mut().filter(|index| index.state == IndexState::Building) {
             index.state = IndexState::Dropping;
         }
+        Ok(())
     })
     .await
 }
@@ -256,7 +287,11 @@ async fn purge(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
     for index in &dropping {
         while purge_page(core, key::index_prefix(*index)).await? {}
     }
-    edit(core, name, |entry| entry.indexes.retain(|index| !dropping.contains(&IndexId(index.id)))).await
+    edit(core, name, |entry| {
+        entry.indexes.retain(|index| !dropping.contains(&IndexId(index.id)));
+        Ok(())
+    })
+    .await
 }
 
 async fn purge_page(core: &Arc<TenantCore>, prefix: Bytes) -> Result<bool> {
@@ -272,12 +307,16 @@ async fn purge_page(core: &Arc<TenantCore>, prefix: Bytes) -> Result<bool> {
 }
 
 /// Changes a table's entry by `change`, again until no other commit comes between.
-async fn edit(core: &Arc<TenantCore>, name: &TableName, change: impl Fn(&mut TableEntry)) -> Result<()> {
+async fn edit(
+    core: &Arc<TenantCore>,
+    name: &TableName,
+    change: impl Fn(&mut TableEntry) -> Result<()>,
+) -> Result<()> {
     for _ in 0..TRIES {
         let mut txn = Transaction::begin(core.clone()).await?;
         let Some(table) = txn.look_up(name) else { return Ok(()) };
         let mut entry = table.entry.clone();
-        change(&mut entry);
+        change(&mut entry)?;
         if entry == table.entry {
             return Ok(());
         }

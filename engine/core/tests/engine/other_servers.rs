@@ -242,3 +242,74 @@ async fn making_a_tenant_that_the_other_server_deleted_ends_what_is_still_open()
     let metrics = ours.metrics();
     assert_eq!((metrics.open_tenants, metrics.counters.commits_total), (1, 2));
 }
+
+/// Two servers of which each can be held up.
+fn steered_pair() -> [(FaultyProvider, Engine); 2] {
+    let store = Store::reference();
+    [0, 1].map(|_| {
+        let provider = FaultyProvider::new(store.provider.clone());
+        (provider.clone(), Engine::new(Arc::new(provider), EngineOptions::default()))
+    })
+}
+
+fn commit_goes_through(provider: &FaultyProvider) {
+    provider.plan(Step::After(Box::pin(async {})));
+}
+
+#[tokio::test]
+async fn a_schema_change_never_puts_in_force_what_the_other_server_has_only_announced() {
+    let [(ours_provider, ours), (other_provider, other)] = steered_pair();
+    let a = tenant(&ours, "a").await;
+    fill(&a, 3).await;
+    let b = other.tenant(&tenant_id("a")).await.unwrap();
+    let (announced, is_announced) = tokio::sync::oneshot::channel();
+    let (release, released) = tokio::sync::oneshot::channel::<()>();
+    // The other puts our change in force, announces its own and is held up while it builds the index.
+    commit_goes_through(&other_provider);
+    commit_goes_through(&other_provider);
+    other_provider.plan(Step::After(Box::pin(async move {
+        announced.send(()).unwrap();
+        released.await.unwrap();
+    })));
+    let (start, started) = tokio::sync::oneshot::channel();
+    let theirs = tokio::spawn(async move {
+        started.await.unwrap();
+        b.set_schema(indexed(false, &["_id"])).await
+    });
+    // All that happens after we have built our index and before we put it in force.
+    commit_goes_through(&ours_provider);
+    commit_goes_through(&ours_provider);
+    ours_provider.plan(Step::After(Box::pin(async move {
+        start.send(()).unwrap();
+        is_announced.await.unwrap();
+    })));
+    a.set_schema(indexed(false, &["n"])).await.unwrap();
+    verified(&a).await;
+    assert_eq!(a.schema(&table()).await.unwrap().unwrap(), indexed(false, &["n"]));
+    release.send(()).unwrap();
+    theirs.await.unwrap().unwrap();
+    verified(&a).await;
+    assert_eq!(a.schema(&table()).await.unwrap().unwrap(), indexed(false, &["_id"]));
+}
+
+#[tokio::test]
+async fn a_schema_change_that_the_other_server_undid_is_a_conflict() {
+    let [(ours_provider, ours), (other_provider, other)] = steered_pair();
+    let a = tenant(&ours, "a").await;
+    fill(&a, 3).await;
+    let (undone, is_undone) = tokio::sync::oneshot::channel();
+    // The other opens the tenant while we build, joins in, fails, and undoes the change.
+    other_provider.plan(Step::Refuse(nimbus_namespace::StorageError::Transient("deadlock".into())));
+    commit_goes_through(&other_provider);
+    other_provider.plan(Step::After(Box::pin(async move { undone.send(()).unwrap() })));
+    commit_goes_through(&ours_provider);
+    ours_provider.plan(Step::After(Box::pin(async move {
+        let _b = other.tenant(&tenant_id("a")).await.unwrap();
+        is_undone.await.unwrap();
+    })));
+    let refused = a.set_schema(indexed(false, &["n"])).await;
+    assert!(matches!(refused, Err(EngineError::WriteConflict)), "{refused:?}");
+    assert_eq!(a.schema(&table()).await.unwrap(), None);
+    a.set_schema(indexed(false, &["n"])).await.unwrap();
+    assert_eq!(verified(&a).await.counts.index_entries, 3);
+}
