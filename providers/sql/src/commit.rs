@@ -153,3 +153,6 @@ async fn settle<C: Committer>(
         "contact with the database was lost during the commit and has not come back".into(),
     ))
 }
+
+#[cfg(test)]
+mod tests;
