@@ -8,7 +8,8 @@ const FILES_PER_TENANT: u64 = 8;
 /// Everything else: logs, the listener, the runtime.
 const OTHER_FILES: u64 = 64;
 
-/// Raises the soft limit to the hard one, and warns when it is low for so many tenants and connections.
+/// Raises the soft limit to the hard one, and warns when it is low for so many tenants that hold files and
+/// so many connections.
 #[cfg(unix)]
 pub(crate) fn raise_limit(tenants: usize, connections: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -32,7 +32,8 @@ pub(crate) fn start(
     let loaded = config::load(flags, arguments.config.as_deref(), environment)?;
     logging::set_up(environment);
     let settings = loaded.log_warnings();
-    open_files::raise_limit(settings.max_open_tenants, settings.max_connections);
+    let tenants_with_files = if settings.storage.holds_files() { settings.max_open_tenants } else { 0 };
+    open_files::raise_limit(tenants_with_files, settings.max_connections);
     let runtime = tokio::runtime::Runtime::new().map_err(CannotRun::Process)?;
     runtime.block_on(serve(&settings, environment))
 }

@@ -86,6 +86,11 @@ pub(crate) struct LibsqlStorage {
 }
 
 impl Storage {
+    /// Whether an open tenant holds files of this machine open.
+    pub(crate) fn holds_files(&self) -> bool {
+        !matches!(self, Self::Postgres(_) | Self::Mysql(_))
+    }
+
     /// The directory that holds the tenants themselves, for the providers that have one.
     pub(crate) fn data_dir(&self) -> Option<&Path> {
         match self {
