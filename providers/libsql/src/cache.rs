@@ -4,14 +4,17 @@
 //! generation included, so that a later tenant of the same id never meets it; nothing here is the only copy of
 //! anything. Deliberately unknown: what the files hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
 use nimbus_namespace::remote::NamespaceName;
-use nimbus_namespace::{NamespaceProvider, Result, StorageError};
+use nimbus_namespace::{
+    Direction, KeyRange, Namespace, NamespaceProvider, Result, Space, StateDigest, StorageError,
+};
 use nimbus_sqlite::{SqliteNamespace, SqliteProvider};
 use nimbus_types::TenantId;
+use parking_lot::Mutex;
 
 /// Files that SQLite keeps beside a database, worthless without it.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -19,10 +22,12 @@ const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// The replicas' files.
 pub(crate) struct Cache {
     files: SqliteProvider,
+    /// Files that this process has made, or has read as a whole.
+    verified: Mutex<HashSet<ReplicaId>>,
 }
 
 /// A replica's file, by the id under which the sqlite provider keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ReplicaId(TenantId);
 
 impl ReplicaId {
@@ -38,7 +43,7 @@ impl ReplicaId {
 impl Cache {
     /// Takes the folder; `Busy` when another process holds it.
     pub(crate) fn open(directory: &Path) -> Result<Self> {
-        let cache = Self { files: SqliteProvider::open(directory)? };
+        let cache = Self { files: SqliteProvider::open(directory)?, verified: Mutex::default() };
         remove_orphans(directory)?;
         Ok(cache)
     }
@@ -59,28 +64,66 @@ impl Cache {
     pub(crate) async fn make(&self, id: &ReplicaId) -> Result<SqliteNamespace> {
         self.remove(id).await?;
         self.files.create(&id.0).await?;
-        self.files.open_file(&id.0).await
+        let file = self.files.open_file(&id.0).await?;
+        self.verified.lock().insert(id.clone());
+        Ok(file)
     }
 
-    /// Opens the file; `None` when there is none, or none that can be used.
+    /// Opens the file; `None` when there is none, or none that can be used. Its entries add up to the
+    /// digest of its head, which is found out by reading all of them when this process first opens it.
     pub(crate) async fn reopen(&self, id: &ReplicaId) -> Result<Option<SqliteNamespace>> {
-        match self.files.open_file(&id.0).await {
+        match self.open_verified(id).await {
             Ok(file) => Ok(Some(file)),
             Err(StorageError::NotFound) => Ok(None),
-            Err(StorageError::Corruption(message)) => {
-                tracing::warn!(%message, "a replica cannot be used and is built anew");
+            Err(error @ (StorageError::Corruption(_) | StorageError::Io(_))) => {
+                tracing::warn!(%error, "a replica cannot be used and is built anew");
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
+    async fn open_verified(&self, id: &ReplicaId) -> Result<SqliteNamespace> {
+        let file = self.files.open_file(&id.0).await?;
+        if !self.verified.lock().contains(id) {
+            verify(&file).await?;
+            self.verified.lock().insert(id.clone());
+        }
+        Ok(file)
+    }
+
     /// Closes and removes the file; harmless when there is none.
     pub(crate) async fn remove(&self, id: &ReplicaId) -> Result<()> {
+        self.verified.lock().remove(id);
         match self.files.remove(&id.0).await {
             Err(StorageError::NotFound) => Ok(()),
             result => result,
         }
+    }
+}
+
+/// Reads every entry. SQLite keeps no checksums, so a flipped byte shows in the digest alone.
+async fn verify(file: &SqliteNamespace) -> Result<()> {
+    let snapshot = file.snapshot().await?;
+    let mut digest = StateDigest::default();
+    for space in Space::ALL {
+        let mut range = KeyRange::all();
+        loop {
+            let page = snapshot.scan(space, &range, Direction::Forward, usize::MAX).await?;
+            page.entries.iter().for_each(|entry| digest.add(space, &entry.key, &entry.value));
+            match page.entries.last() {
+                // The first key after the last one.
+                Some(last) if page.more => range.start = [&last.key, &[0][..]].concat().into(),
+                _ => break,
+            }
+            // Each page keeps this thread busy; others get their turn in between.
+            tokio::task::yield_now().await;
+        }
+    }
+    if digest == snapshot.head().digest {
+        Ok(())
+    } else {
+        Err(StorageError::Corruption("its entries do not add up to the digest of its head".into()))
     }
 }
 
@@ -92,7 +135,9 @@ fn remove_orphans(directory: &Path) -> Result<()> {
             let path = entry?.path();
             let text = path.to_string_lossy();
             let database = COMPANIONS.iter().find_map(|suffix| text.strip_suffix(suffix));
-            if database.is_some_and(|database| database.ends_with(".sqlite3") && !Path::new(database).exists()) {
+            if database
+                .is_some_and(|database| database.ends_with(".sqlite3") && !Path::new(database).exists())
+            {
                 fs::remove_file(&path)?;
             }
         }

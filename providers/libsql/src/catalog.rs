@@ -3,34 +3,29 @@
 //! Promises: what [`Catalog`] asks for. Deliberately unknown: the order of the steps of a tenant's life,
 //! which is the directory's.
 
+use std::sync::Arc;
+
 use nimbus_namespace::remote::{
     Catalog, NamespaceName, Prefix, Remnant, RemnantChange, TenantRow, TenantState,
 };
 use nimbus_namespace::{Result, StorageError};
 use nimbus_types::TenantId;
 
-use crate::admin::Admin;
 use crate::hrana::{Begin, Columns, Database, Outcome, REQUEST_LIMIT, Row, Statement, Value};
 use crate::primary::Primary;
+use crate::server::Server;
 use crate::tables;
 
 /// The tenants of one prefix on one server.
 pub(crate) struct LibsqlCatalog {
+    server: Arc<Server>,
     metadata: Database,
-    admin: Admin,
     prefix: Prefix,
-    /// Opens a tenant's namespace.
-    open: Box<dyn Fn(&NamespaceName) -> Result<Primary> + Send + Sync>,
 }
 
 impl LibsqlCatalog {
-    pub(crate) fn new(
-        metadata: Database,
-        admin: Admin,
-        prefix: Prefix,
-        open: impl Fn(&NamespaceName) -> Result<Primary> + Send + Sync + 'static,
-    ) -> Self {
-        Self { metadata, admin, prefix, open: Box::new(open) }
+    pub(crate) fn new(server: Arc<Server>, metadata: Database, prefix: Prefix) -> Self {
+        Self { server, metadata, prefix }
     }
 
     /// The names of all namespaces that belong to a tenant of this prefix.
@@ -72,10 +67,7 @@ impl LibsqlCatalog {
             let sql = "INSERT INTO tenants (prefix, tenant_id, generation, state, name) VALUES (?1, ?2, ?3, ?4, ?5)";
             return Statement::new(sql, args);
         };
-        args.extend([
-            Value::Integer(from.generation.cast_signed()),
-            Value::Text(from.state.text().into()),
-        ]);
+        args.extend([Value::Integer(from.generation.cast_signed()), Value::Text(from.state.text().into())]);
         // Without a case that fits the generation would be NULL, which it must not be.
         let sql = "UPDATE tenants SET generation = CASE WHEN generation = ?6 AND state = ?7 THEN ?3 END, \
                    state = ?4, name = ?5 WHERE prefix = ?1 AND tenant_id = ?2";
@@ -172,16 +164,16 @@ impl Catalog for LibsqlCatalog {
     }
 
     async fn exists(&self, name: &NamespaceName) -> Result<bool> {
-        self.admin.exists(name.as_str()).await
+        self.server.admin.exists(name.as_str()).await
     }
 
     async fn make(&self, name: &NamespaceName, tenant: &TenantId) -> Result<()> {
-        self.admin.create(name.as_str()).await?;
-        (self.open)(name)?.make(tables::make_tenant(tenant)).await
+        self.server.admin.create(name.as_str()).await?;
+        Primary::new(&self.server, name)?.make(tables::make_tenant(tenant)).await
     }
 
     async fn destroy(&self, name: &NamespaceName) -> Result<bool> {
-        self.admin.delete(name.as_str()).await?;
+        self.server.admin.delete(name.as_str()).await?;
         Ok(true)
     }
 }

@@ -22,10 +22,11 @@ use nimbus_namespace::remote::NamespaceName;
 use nimbus_namespace::{Result, StorageError};
 
 use self::protocol::{
-    Batch, BatchResult, Condition, HttpError, PipelineRequest, PipelineResponse, Step, StreamRequest, WireError,
+    Batch, BatchResult, Condition, HttpError, PipelineRequest, PipelineResponse, Step, StreamRequest,
+    WireError,
 };
-use crate::contact::Contact;
-use crate::http::{Answered, HttpClient, Unanswered};
+use crate::http::{Answered, Unanswered};
+use crate::server::Server;
 
 pub(crate) use self::columns::Columns;
 pub(crate) use self::cursor::Cursor;
@@ -38,6 +39,9 @@ pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(20);
 pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(5);
 
 const PIPELINE: &str = "/v3/pipeline";
+/// How often, and after what pause, a namespace that is there is asked again when sqld says that it is not.
+const PRESENCE_TRIES: usize = 20;
+const PRESENCE_PAUSE: Duration = Duration::from_millis(50);
 
 /// How a transaction begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub(crate) enum Failure {
     Lost,
     /// The namespace does not exist (any more).
     NoNamespace,
+    /// The namespace exists, and the server answers as if it did not; nothing was done.
+    Withheld,
     /// The credentials were refused; nothing was done.
     Denied,
     /// The server takes no more requests for the moment; nothing was done.
@@ -99,6 +105,10 @@ impl From<Failure> for StorageError {
             Failure::Unreachable => Self::Unavailable("the libSQL primary cannot be reached".into()),
             Failure::Lost => Self::Unavailable("the libSQL primary did not answer".into()),
             Failure::NoNamespace => Self::NotFound,
+            Failure::Withheld => Self::Unavailable(
+                "the libSQL primary withholds a namespace that it has; the auth token may not cover it"
+                    .into(),
+            ),
             Failure::Denied => Self::Unavailable("the libSQL primary refuses the credentials".into()),
             Failure::Throttled => Self::Busy("the libSQL primary takes no more requests".into()),
             Failure::Sql { code, .. } => from_code(&code),
@@ -154,22 +164,22 @@ impl StepResult {
 
 /// One namespace of a server.
 pub(crate) struct Database {
-    http: Arc<HttpClient>,
-    contact: Arc<Contact>,
+    server: Arc<Server>,
+    name: NamespaceName,
     /// Names the namespace: `x-namespace-bin`, base64 without padding.
     header: HeaderValue,
     traffic: Traffic,
 }
 
 impl Database {
-    pub(crate) fn new(http: Arc<HttpClient>, contact: Arc<Contact>, name: &str) -> Result<Self> {
-        let header = HeaderValue::from_str(&STANDARD_NO_PAD.encode(name))
+    pub(crate) fn new(server: Arc<Server>, name: NamespaceName) -> Result<Self> {
+        let header = HeaderValue::from_str(&STANDARD_NO_PAD.encode(name.as_str()))
             .map_err(|_| StorageError::Corruption("a namespace's name is malformed".into()))?;
-        Ok(Self { http, contact, header, traffic: Traffic::default() })
+        Ok(Self { server, name, header, traffic: Traffic::default() })
     }
 
-    pub(crate) fn of(http: &Arc<HttpClient>, contact: &Arc<Contact>, name: &NamespaceName) -> Result<Self> {
-        Self::new(Arc::clone(http), Arc::clone(contact), name.as_str())
+    pub(crate) fn name(&self) -> &NamespaceName {
+        &self.name
     }
 
     pub(crate) fn traffic(&self) -> &Traffic {
@@ -183,28 +193,27 @@ impl Database {
         statements: Vec<Statement>,
         limit: Duration,
     ) -> Outcome<Vec<StepResult>> {
-        let count = statements.len();
-        let batch = transaction(begin, statements);
-        let body = PipelineRequest {
+        let (count, batch) = (statements.len(), transaction(begin, statements));
+        let body = encoded(&PipelineRequest {
             baton: None,
             requests: vec![StreamRequest::Batch { batch: &batch }, StreamRequest::Close],
-        };
-        self.count(batch.steps.len());
-        let sent = self.http.send(Method::POST, PIPELINE, &self.headers(), encoded(&body), limit).await;
-        let result = match self.answered(sent) {
-            Ok(body) => result_of(&body, count),
-            Err(failure) => Err(failure),
-        };
-        self.contact.note(&result);
-        result
+        });
+        for _ in 0..PRESENCE_TRIES {
+            self.count(batch.steps.len());
+            let sent =
+                self.server.http.send(Method::POST, PIPELINE, &self.headers(), body.clone(), limit).await;
+            let result = answered(sent).and_then(|body| result_of(&body, count));
+            self.server.contact.note(&result);
+            match result {
+                Err(Failure::NoNamespace) => self.require_presence().await?,
+                result => return result,
+            }
+        }
+        Err(Failure::Withheld)
     }
 
     /// Reads with `statements` at one state, in one round trip. Asks once more when the answer is lost.
-    pub(crate) async fn read(
-        &self,
-        statements: Vec<Statement>,
-        limit: Duration,
-    ) -> Outcome<Vec<StepResult>> {
+    pub(crate) async fn read(&self, statements: Vec<Statement>, limit: Duration) -> Outcome<Vec<StepResult>> {
         match self.transact(Begin::Read, statements.clone(), limit).await {
             Err(Failure::Lost) => self.transact(Begin::Read, statements, limit).await,
             result => result,
@@ -214,10 +223,30 @@ impl Database {
     /// Carries `statements` out in one reading transaction and streams their rows.
     pub(crate) async fn stream(&self, statements: Vec<Statement>) -> Outcome<Cursor> {
         let batch = transaction(Begin::Read, statements);
-        self.count(batch.steps.len());
-        let opened = Cursor::open(&self.http, self.headers().into(), &batch).await;
-        self.contact.note(&opened);
-        opened
+        for _ in 0..PRESENCE_TRIES {
+            self.count(batch.steps.len());
+            let opened = Cursor::open(&self.server, self.headers().into(), &batch).await;
+            self.server.contact.note(&opened);
+            match opened {
+                Err(Failure::NoNamespace) => self.require_presence().await?,
+                opened => return opened,
+            }
+        }
+        Err(Failure::Withheld)
+    }
+
+    /// Asks the admin API, which knows, whether a namespace that a query did not find is there: sqld keeps a
+    /// number of namespaces active (`--max-active-namespaces`), and one that is just being put away is
+    /// not found by whoever comes at that moment. `Ok`, after a pause, when it is there.
+    async fn require_presence(&self) -> Outcome<()> {
+        match self.server.admin.exists(self.name.as_str()).await {
+            Ok(true) => {
+                tokio::time::sleep(PRESENCE_PAUSE).await;
+                Ok(())
+            }
+            Ok(false) => Err(Failure::NoNamespace),
+            Err(_) => Err(Failure::Unreachable),
+        }
     }
 
     fn headers(&self) -> [(&'static str, HeaderValue); 1] {
@@ -228,14 +257,14 @@ impl Database {
         self.traffic.round_trips.fetch_add(1, Ordering::Relaxed);
         self.traffic.statements.fetch_add(statements as u64, Ordering::Relaxed);
     }
+}
 
-    fn answered(&self, sent: std::result::Result<Answered, Unanswered>) -> Outcome<Bytes> {
-        match sent {
-            Ok(Answered { status: 200, body }) => Ok(body),
-            Ok(Answered { status, body }) => Err(refusal(status, &body)),
-            Err(Unanswered::Unreachable) => Err(Failure::Unreachable),
-            Err(Unanswered::Lost) => Err(Failure::Lost),
-        }
+fn answered(sent: std::result::Result<Answered, Unanswered>) -> Outcome<Bytes> {
+    match sent {
+        Ok(Answered { status: 200, body }) => Ok(body),
+        Ok(Answered { status, body }) => Err(refusal(status, &body)),
+        Err(Unanswered::Unreachable) => Err(Failure::Unreachable),
+        Err(Unanswered::Lost) => Err(Failure::Lost),
     }
 }
 
@@ -337,9 +366,12 @@ mod tests {
     #[test]
     fn a_failed_step_is_told_by_its_place_and_code() {
         let failed_at = |step: usize| {
-            let errors: Vec<_> = (0..4)
-                .map(|at| if at == step { r#"{"message":"secret","code":"SQLITE_CONSTRAINT"}"# } else { "null" })
-                .collect();
+            let errors: Vec<_> =
+                (0..4)
+                    .map(|at| {
+                        if at == step { r#"{"message":"secret","code":"SQLITE_CONSTRAINT"}"# } else { "null" }
+                    })
+                    .collect();
             result_of(batch(DONE, &errors.join(",")).as_bytes(), 1).unwrap_err()
         };
         assert!(failed_at(1).is_constraint_at(0) && !failed_at(1).is_uncertain());

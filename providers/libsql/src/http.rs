@@ -134,9 +134,9 @@ impl HttpClient {
             known.insert(*name, value.clone());
         }
         let pool = self.pool.read().clone();
-        pool.request(request).await.map_err(|error| {
-            if error.is_connect() { Unanswered::Unreachable } else { Unanswered::Lost }
-        })
+        pool.request(request)
+            .await
+            .map_err(|error| if error.is_connect() { Unanswered::Unreachable } else { Unanswered::Lost })
     }
 }
 

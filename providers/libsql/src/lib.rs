@@ -16,6 +16,7 @@ mod namespace;
 mod primary;
 mod provider;
 mod replica;
+mod server;
 mod snapshot;
 mod start;
 mod tables;

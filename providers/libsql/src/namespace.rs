@@ -16,9 +16,10 @@ use nimbus_namespace::{
 use nimbus_types::Sequence;
 use parking_lot::Mutex;
 
-use crate::contact::{Advice, Contact};
+use crate::contact::Advice;
 use crate::primary::Primary;
 use crate::replica::Replica;
+use crate::server::Server;
 use crate::snapshot::ReplicaSnapshot;
 
 /// How often a view is tried for; a replica may be replaced between finding and opening it.
@@ -28,25 +29,38 @@ const TRIES: usize = 3;
 pub(crate) struct Tenant {
     primary: Primary,
     replica: Replica,
-    contact: Arc<Contact>,
+    server: Arc<Server>,
     /// The newest head the primary has told.
     told: Mutex<Head>,
     /// Sequence of the newest commit acknowledged here.
     acknowledged: AtomicU64,
     is_probing: AtomicBool,
+    /// How many have wanted to ask the primary.
+    arrivals: AtomicU64,
+    /// Held by whoever asks.
+    last_question: tokio::sync::Mutex<Question>,
     commits: AtomicU64,
     groups: AtomicU64,
 }
 
+/// A question to the primary, and what came of it.
+struct Question {
+    /// How many had arrived when it was begun.
+    arrivals: u64,
+    answer: Result<()>,
+}
+
 impl Tenant {
-    pub(crate) fn new(primary: Primary, replica: Replica, contact: Arc<Contact>) -> Self {
+    pub(crate) fn new(primary: Primary, replica: Replica, server: Arc<Server>) -> Self {
         Self {
             primary,
             replica,
-            contact,
+            server,
             told: Mutex::new(Head::empty()),
             acknowledged: AtomicU64::new(0),
             is_probing: AtomicBool::new(false),
+            arrivals: AtomicU64::new(0),
+            last_question: tokio::sync::Mutex::new(Question { arrivals: 0, answer: Ok(()) }),
             commits: AtomicU64::new(0),
             groups: AtomicU64::new(0),
         }
@@ -56,7 +70,7 @@ impl Tenant {
     /// replica to read from.
     pub(crate) async fn refresh(self: &Arc<Self>) -> Result<()> {
         let has_replica = self.replica.position().await?.is_some();
-        match self.contact.advice() {
+        match self.server.contact.advice() {
             Advice::Ask => {}
             Advice::DoWithout if has_replica => return Ok(()),
             Advice::Probe if has_replica => {
@@ -66,10 +80,23 @@ impl Tenant {
             // Without a replica there is nothing to do but to ask.
             Advice::DoWithout | Advice::Probe => {}
         }
-        match self.ask().await {
+        match self.ask_together().await {
             Err(StorageError::Unavailable(_)) if has_replica => Ok(()),
             result => result,
         }
+    }
+
+    /// Asks the primary once for all who wait: whoever arrived before a question was begun is answered by
+    /// it. A thousand readers at once are a few requests, which the primary takes, and not a thousand.
+    async fn ask_together(&self) -> Result<()> {
+        let arrival = self.arrivals.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut last = self.last_question.lock().await;
+        if last.arrivals < arrival {
+            let arrivals = self.arrivals.load(Ordering::Acquire);
+            let answer = self.ask().await;
+            *last = Question { arrivals, answer };
+        }
+        last.answer.clone()
     }
 
     /// Asks the primary in the background, so that no reader waits for one that is away.
@@ -93,7 +120,12 @@ impl Tenant {
             Ok(news) => {
                 let told = self.note(&news.head);
                 match position {
-                    Some(at) if (at.sequence, at.time_ms, &at.digest) == (told.sequence, told.time_ms, &told.digest) => Ok(()),
+                    Some(at)
+                        if (at.sequence, at.time_ms, &at.digest)
+                            == (told.sequence, told.time_ms, &told.digest) =>
+                    {
+                        Ok(())
+                    }
                     _ => self.replica.catch_up(&self.primary, asked, news).await,
                 }
             }
@@ -119,7 +151,9 @@ impl Tenant {
             self.refresh().await?;
             let log_start = self.told.lock().log_start;
             let error = match self.replica.snapshot(log_start).await {
-                Ok(view) if view.head().sequence.0 >= self.acknowledged.load(Ordering::Acquire) => return Ok(view),
+                Ok(view) if view.head().sequence.0 >= self.acknowledged.load(Ordering::Acquire) => {
+                    return Ok(view);
+                }
                 Ok(_) => StorageError::Unavailable(
                     "the replica lacks acknowledged commits, and the libSQL primary cannot be reached".into(),
                 ),
@@ -133,7 +167,7 @@ impl Tenant {
     }
 
     async fn commit(&self, expected: Sequence, group: &Arc<CommitGroup>) -> Result<Head> {
-        if !self.contact.is_reachable() {
+        if !self.server.contact.is_reachable() {
             // A short question first: a commit whose answer is lost takes long to settle.
             self.primary.head().await?;
         }
@@ -186,7 +220,7 @@ impl Tenant {
             figure("replica_sequence", self.replica.sequence().0),
             figure("primary_sequence", self.told.lock().sequence.0),
             figure("replica_rebuilds_total", self.replica.rebuilds()),
-            figure("primary_reachable", u64::from(self.contact.is_reachable())),
+            figure("primary_reachable", u64::from(self.server.contact.is_reachable())),
         ]
     }
 }

@@ -6,6 +6,7 @@
 mod check;
 mod commit;
 
+use std::sync::Arc;
 
 use bytes::Bytes;
 use nimbus_namespace::remote::{LogPage, NamespaceName};
@@ -16,8 +17,9 @@ use nimbus_types::Sequence;
 use parking_lot::Mutex;
 
 use crate::hrana::{
-    Begin, Columns, Cursor, Database, HEAD_LIMIT, REQUEST_LIMIT, Row, Statement, Traffic, Value,
+    Begin, Columns, Cursor, Database, HEAD_LIMIT, REQUEST_LIMIT, Row, Statement, StepResult, Traffic, Value,
 };
+use crate::server::Server;
 use crate::tables;
 
 use self::commit::Fence;
@@ -35,7 +37,6 @@ const SYNCHRONOUS_FULL: i64 = 2;
 
 /// A tenant's namespace.
 pub(crate) struct Primary {
-    name: NamespaceName,
     database: Database,
     fence: Mutex<Fence>,
 }
@@ -48,12 +49,13 @@ pub(crate) struct News {
 }
 
 impl Primary {
-    pub(crate) fn new(name: NamespaceName, database: Database) -> Self {
-        Self { name, database, fence: Mutex::default() }
+    pub(crate) fn new(server: &Arc<Server>, name: &NamespaceName) -> Result<Self> {
+        let database = Database::new(Arc::clone(server), name.clone())?;
+        Ok(Self { database, fence: Mutex::default() })
     }
 
     pub(crate) fn name(&self) -> &NamespaceName {
-        &self.name
+        self.database.name()
     }
 
     pub(crate) fn traffic(&self) -> &Traffic {
@@ -75,8 +77,7 @@ impl Primary {
 
     /// The head, and the commits after `after` if they are few and small, in one round trip.
     pub(crate) async fn news(&self, after: Sequence) -> Result<News> {
-        let statements =
-            vec![Statement::new(HEAD, []), Statement::new(NEXT_RECORDS, [integer(after.0)])];
+        let statements = vec![Statement::new(HEAD, []), Statement::new(NEXT_RECORDS, [integer(after.0)])];
         let mut results = self.database.read(statements, HEAD_LIMIT).await?;
         let rows = results.pop().map(|records| records.rows).unwrap_or_default();
         let head = self.head_of(results.pop())?;
@@ -163,7 +164,7 @@ impl Primary {
         Ok(())
     }
 
-    fn head_of(&self, result: Option<crate::hrana::StepResult>) -> Result<Head> {
+    fn head_of(&self, result: Option<StepResult>) -> Result<Head> {
         let missing = || StorageError::Corruption("a namespace on the libSQL primary has no head".into());
         let (head, fence) = stored_head(result.ok_or_else(missing)?.first_row()?)?;
         self.note_fence(fence);
@@ -172,7 +173,7 @@ impl Primary {
 }
 
 /// The answer to `PRAGMA synchronous` is FULL.
-pub(crate) fn require_sync(answer: Option<crate::hrana::StepResult>) -> Result<()> {
+pub(crate) fn require_sync(answer: Option<StepResult>) -> Result<()> {
     let answer = answer.map(|answer| answer.first_row()?.integer()).transpose()?;
     if answer == Some(SYNCHRONOUS_FULL) {
         return Ok(());

@@ -18,11 +18,11 @@ use crate::cache::{Cache, ReplicaId};
 use crate::catalog::LibsqlCatalog;
 use crate::contact::Contact;
 use crate::endpoint::Endpoint;
-use crate::hrana::Database;
 use crate::http::HttpClient;
 use crate::namespace::{LibsqlNamespace, Tenant};
 use crate::primary::Primary;
 use crate::replica::Replica;
+use crate::server::Server;
 use crate::start;
 
 /// Settings. There is no `Debug`: some of them are secret.
@@ -47,8 +47,7 @@ pub struct LibsqlOptions<'a> {
 /// The tenants of one prefix on one primary.
 pub struct LibsqlProvider {
     directory: Directory<LibsqlCatalog>,
-    http: Arc<HttpClient>,
-    contact: Arc<Contact>,
+    server: Arc<Server>,
     cache: Arc<Cache>,
     known: Mutex<Known>,
 }
@@ -71,28 +70,26 @@ impl LibsqlProvider {
             .map_err(|why| wrong("the tenant namespace prefix", &why))?;
         let metadata = NamespaceName::stored(options.metadata_namespace)
             .filter(|name| name.as_str().len() <= 63)
-            .ok_or_else(|| wrong("the metadata namespace", "expected 1 to 63 characters of a-z, 0-9 and _"))?;
+            .ok_or_else(|| {
+                wrong("the metadata namespace", "expected 1 to 63 characters of a-z, 0-9 and _")
+            })?;
         let url = Endpoint::parse(options.url).map_err(|why| wrong("the libSQL URL", why))?;
-        let admin_url = Endpoint::parse(options.admin_url).map_err(|why| wrong("the libSQL admin URL", why))?;
+        let admin_url =
+            Endpoint::parse(options.admin_url).map_err(|why| wrong("the libSQL admin URL", why))?;
         let token = options.auth_token.map(|token| format!("Bearer {token}"));
-        let http = HttpClient::new(url, token.as_deref()).map_err(|why| wrong("the libSQL auth token", why))?;
+        let http =
+            HttpClient::new(url, token.as_deref()).map_err(|why| wrong("the libSQL auth token", why))?;
         let admin = HttpClient::new(admin_url, options.admin_auth_header)
             .map_err(|why| wrong("the libSQL admin auth header", why))?;
 
         let cache = Arc::new(Cache::open(options.replica_cache_dir)?);
-        let (http, admin, contact) = (Arc::new(http), Admin::new(admin), Arc::new(Contact::default()));
-        let metadata = start::prepare(&http, &admin, &contact, &metadata).await?;
-        let catalog = {
-            let (http, contact) = (Arc::clone(&http), Arc::clone(&contact));
-            let open = move |name: &NamespaceName| {
-                Ok(Primary::new(name.clone(), Database::of(&http, &contact, name)?))
-            };
-            Arc::new(LibsqlCatalog::new(metadata, admin, prefix.clone(), open))
-        };
+        let server = Arc::new(Server { http, admin: Admin::new(admin), contact: Contact::default() });
+        let metadata = start::prepare(&server, &metadata).await?;
+        let catalog = Arc::new(LibsqlCatalog::new(Arc::clone(&server), metadata, prefix.clone()));
         cache.keep_only(&catalog.names().await?).await?;
         let directory = Directory::new(catalog, prefix);
         directory.sweep().await?;
-        Ok(Self { directory, http, contact, cache, known: Mutex::default() })
+        Ok(Self { directory, server, cache, known: Mutex::default() })
     }
 
     /// The tenant's name on the primary, or the last one known while the primary is away.
@@ -132,9 +129,9 @@ impl LibsqlProvider {
             return Ok(tenant);
         }
         known.open.retain(|_, tenant| tenant.strong_count() > 0);
-        let primary = Primary::new(name.clone(), Database::of(&self.http, &self.contact, name)?);
+        let primary = Primary::new(&self.server, name)?;
         let replica = Replica::new(Arc::clone(&self.cache), ReplicaId::of(name)?);
-        let tenant = Arc::new(Tenant::new(primary, replica, Arc::clone(&self.contact)));
+        let tenant = Arc::new(Tenant::new(primary, replica, Arc::clone(&self.server)));
         known.open.insert(name.clone(), Arc::downgrade(&tenant));
         Ok(tenant)
     }

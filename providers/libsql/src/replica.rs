@@ -10,9 +10,7 @@ mod follow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use nimbus_namespace::{
-    CommitGroup, Entry, Head, Namespace, PhysicalReport, Result, Space, StorageError,
-};
+use nimbus_namespace::{CommitGroup, Entry, Head, Namespace, PhysicalReport, Result, Space, StorageError};
 use nimbus_sqlite::SqliteNamespace;
 use nimbus_types::Sequence;
 use parking_lot::RwLock;
@@ -108,9 +106,9 @@ impl Replica {
     ) -> Result<()> {
         let _turn = self.turn.lock().await;
         let followed = match self.live() {
-            Some(_) if asked.is_some_and(|asked| asked > news.head.sequence) => {
-                Err(Obstacle::Unfit(format!("it is ahead of the primary, which stands at {}", news.head.sequence)))
-            }
+            Some(_) if asked.is_some_and(|asked| asked > news.head.sequence) => Err(Obstacle::Unfit(
+                format!("it is ahead of the primary, which stands at {}", news.head.sequence),
+            )),
             Some(live) => self.follow(primary, &live, news).await,
             None => return self.rebuild(primary).await,
         };
@@ -167,9 +165,20 @@ impl Replica {
     /// Forgets records that the primary has forgotten.
     pub(crate) async fn trim_log(&self, before: Sequence) -> Result<()> {
         let _turn = self.turn.lock().await;
+        self.trim(before).await
+    }
+
+    /// Whoever calls holds the turn.
+    async fn trim(&self, before: Sequence) -> Result<()> {
         match self.live() {
-            Some(live) => live.suspect_on_damage(live.file.trim_log(before).await),
-            None => Ok(()),
+            Some(live) if live.head.log_start < before => {
+                live.suspect_on_damage(live.file.trim_log(before).await)?;
+                let log_start = before.min(live.head.sequence.next());
+                let head = Arc::new(Head { log_start, ..(*live.head).clone() });
+                *self.live.write() = Some(Live { head, ..live });
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -234,8 +243,8 @@ impl Replica {
             }
         };
         let file = self.cache.make(&self.id).await?;
-        self.rebuilds.fetch_add(1, Ordering::Relaxed);
         if copy.head.sequence > Sequence::ZERO {
+            self.rebuilds.fetch_add(1, Ordering::Relaxed);
             fill(&file, &mut copy).await.map_err(|error| match error {
                 StorageError::Corruption(message) => {
                     StorageError::Corruption(format!("the libSQL primary could not be copied: {message}"))

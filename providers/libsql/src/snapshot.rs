@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use nimbus_namespace::{
-    Answer, Direction, EntryPage, Head, KeyRange, Result, Snapshot, Space, StorageError,
-};
+use nimbus_namespace::{Answer, Direction, EntryPage, Head, KeyRange, Result, Snapshot, Space, StorageError};
 use nimbus_types::Sequence;
 
 /// A view of the SQLite file.

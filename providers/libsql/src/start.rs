@@ -8,36 +8,35 @@ use hyper::Method;
 use nimbus_namespace::remote::NamespaceName;
 use nimbus_namespace::{Result, StorageError};
 
-use crate::admin::Admin;
-use crate::contact::Contact;
 use crate::hrana::{Begin, Database, Failure, HEAD_LIMIT, REQUEST_LIMIT, Statement};
 use crate::http::{HttpClient, Unanswered};
 use crate::primary::require_sync;
+use crate::server::Server;
 use crate::tables;
 
 /// A namespace that nobody has; a server without namespaces answers for it all the same.
 const NOBODYS: &str = "nimbus_nobodys_namespace$";
 
 /// Makes sure that the server can be used, makes the metadata namespace where it is missing, and opens it.
-pub(crate) async fn prepare(
-    http: &Arc<HttpClient>,
-    admin: &Admin,
-    contact: &Arc<Contact>,
-    metadata: &NamespaceName,
-) -> Result<Database> {
+pub(crate) async fn prepare(server: &Arc<Server>, metadata: &NamespaceName) -> Result<Database> {
+    let (http, admin) = (&server.http, &server.admin);
     require_hrana(http).await?;
-    require_namespaces(http, contact).await?;
     match admin.create(metadata.as_str()).await {
         Ok(()) | Err(StorageError::AlreadyExists) => {}
-        Err(error) => return Err(refused(&format!("the libSQL admin API at {}", admin.host()), &error)),
+        Err(error) => return Err(with_host(error, admin.host())),
     }
-    let database = Database::of(http, contact, metadata)?;
-    make_tables(&database).await.map_err(|error| refused("the metadata namespace", &error))?;
+    require_namespaces(server).await?;
+    let database = Database::new(Arc::clone(server), metadata.clone())?;
+    make_tables(&database).await.map_err(|error| with_host(error, http.host()))?;
     Ok(database)
 }
 
-fn refused(what: &str, error: &StorageError) -> StorageError {
-    StorageError::Unavailable(format!("{what}: {error}"))
+/// Says which server it was.
+fn with_host(error: StorageError, host: &str) -> StorageError {
+    match error {
+        StorageError::Unavailable(message) => StorageError::Unavailable(format!("{message} (at {host})")),
+        other => StorageError::Unavailable(format!("{other} (at {host})")),
+    }
 }
 
 /// The server speaks Hrana 3 over HTTP.
@@ -54,15 +53,17 @@ async fn require_hrana(http: &HttpClient) -> Result<()> {
 }
 
 /// The server keeps namespaces apart. One that does not would keep all tenants in one database.
-async fn require_namespaces(http: &Arc<HttpClient>, contact: &Arc<Contact>) -> Result<()> {
-    let nobodys = Database::new(Arc::clone(http), Arc::clone(contact), NOBODYS)?;
-    let problem = match nobodys.read(vec![Statement::new("SELECT 1", [])], HEAD_LIMIT).await {
-        Err(Failure::NoNamespace) => return Ok(()),
-        Ok(_) => "keeps no namespaces apart; start it with --enable-namespaces",
-        Err(Failure::Denied) => "refuses the auth token",
-        Err(_) => "does not answer",
-    };
-    Err(StorageError::Unavailable(format!("the libSQL primary at {} {problem}", http.host())))
+async fn require_namespaces(server: &Arc<Server>) -> Result<()> {
+    let Some(name) = NamespaceName::stored(NOBODYS) else { return Ok(()) };
+    let nobodys = Database::new(Arc::clone(server), name)?;
+    let host = server.http.host();
+    match nobodys.read(vec![Statement::new("SELECT 1", [])], HEAD_LIMIT).await {
+        Err(Failure::NoNamespace) => Ok(()),
+        Err(failure) => Err(with_host(failure.into(), host)),
+        Ok(_) => Err(StorageError::Unavailable(format!(
+            "the libSQL primary keeps no namespaces apart; start it with --enable-namespaces (at {host})"
+        ))),
+    }
 }
 
 /// Another server may make the tables at the same moment; each statement takes that.
@@ -75,7 +76,7 @@ async fn make_tables(database: &Database) -> Result<()> {
     if version != Some(tables::FORMAT_VERSION) {
         let version = version.unwrap_or_default();
         return Err(StorageError::Corruption(format!(
-            "its format version is {version}; this nimbus reads version {}",
+            "the metadata namespace's format version is {version}; this nimbus reads version {}",
             tables::FORMAT_VERSION
         )));
     }

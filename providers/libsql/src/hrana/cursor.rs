@@ -17,7 +17,8 @@ use super::protocol::{
     Batch, CursorEntry, CursorOpened, CursorRequest, CursorRow, PipelineRequest, Row, StreamRequest,
 };
 use super::{Failure, Outcome, PIPELINE, REQUEST_LIMIT, encoded, position, refusal};
-use crate::http::{HttpClient, Unanswered};
+use crate::http::Unanswered;
+use crate::server::Server;
 
 /// How long the next piece of an answer may take.
 const PIECE_LIMIT: Duration = REQUEST_LIMIT;
@@ -26,7 +27,7 @@ const LINE_BYTES: usize = 1 << 30;
 
 /// The rows of one transaction.
 pub(crate) struct Cursor {
-    http: Arc<HttpClient>,
+    server: Arc<Server>,
     headers: Vec<(&'static str, HeaderValue)>,
     body: Incoming,
     unread: BytesMut,
@@ -41,19 +42,19 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     pub(super) async fn open(
-        http: &Arc<HttpClient>,
+        server: &Arc<Server>,
         headers: Vec<(&'static str, HeaderValue)>,
         batch: &Batch,
     ) -> Outcome<Self> {
         let body = encoded(&CursorRequest { batch });
-        let response = http.open(Method::POST, "/v3/cursor", &headers, body, REQUEST_LIMIT).await;
+        let response = server.http.open(Method::POST, "/v3/cursor", &headers, body, REQUEST_LIMIT).await;
         let response = response.map_err(|unanswered| match unanswered {
             Unanswered::Unreachable => Failure::Unreachable,
             Unanswered::Lost => Failure::Lost,
         })?;
         let status = response.status().as_u16();
         let mut cursor = Self {
-            http: Arc::clone(http),
+            server: Arc::clone(server),
             headers,
             body: response.into_body(),
             unread: BytesMut::new(),
@@ -106,11 +107,11 @@ impl Cursor {
     /// Gives the server's connection back now, rather than after it has been idle for long enough.
     fn close(&mut self) {
         let Some(baton) = self.baton.take() else { return };
-        let (http, headers) = (Arc::clone(&self.http), std::mem::take(&mut self.headers));
+        let (server, headers) = (Arc::clone(&self.server), std::mem::take(&mut self.headers));
         tokio::spawn(async move {
             let body = PipelineRequest { baton: Some(&baton), requests: vec![StreamRequest::Close] };
             // Without an answer the server closes it by itself.
-            let _ = http.send(Method::POST, PIPELINE, &headers, encoded(&body), PIECE_LIMIT).await;
+            let _ = server.http.send(Method::POST, PIPELINE, &headers, encoded(&body), PIECE_LIMIT).await;
         });
     }
 

@@ -110,8 +110,12 @@ mod tests {
 
     #[test]
     fn what_is_no_value_is_refused() {
-        let refused =
-            [r#"{"type":"integer","value":"x"}"#, r#"{"type":"blob","base64":"!"}"#, r#"{"type":"blob"}"#, "{}"];
+        let refused = [
+            r#"{"type":"integer","value":"x"}"#,
+            r#"{"type":"blob","base64":"!"}"#,
+            r#"{"type":"blob"}"#,
+            "{}",
+        ];
         for json in refused {
             assert!(serde_json::from_str::<Value>(json).is_err(), "{json}");
         }

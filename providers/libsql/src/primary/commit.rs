@@ -154,8 +154,7 @@ impl Primary {
     /// Raises the fence, so that commits on their way fail. Answers the head and who wrote the row at
     /// `sequence` of the log.
     async fn raise_fence(&self, sequence: Sequence) -> Outcome<(Head, Option<Bytes>)> {
-        let statements =
-            vec![Statement::new(RAISE_FENCE, []), Statement::new(WRITER, [integer(sequence.0)])];
+        let statements = vec![Statement::new(RAISE_FENCE, []), Statement::new(WRITER, [integer(sequence.0)])];
         let mut results = self.database.transact(Begin::Write, statements, HEAD_LIMIT).await?;
         let writer = results.pop().and_then(|rows| rows.first_row().ok()?.blob().ok());
         let raised = results.pop().ok_or(Failure::Lost)?;
@@ -202,8 +201,9 @@ fn append_log(statements: &mut Vec<Statement>, group: &CommitGroup, mark: Writer
             ]);
         }
         let rows = repeated("(?, ?, ?, ?, ?)", commits.len());
-        let sql =
-            format!("INSERT INTO commit_log (sequence, time_ms, writer, record, index_changes) VALUES {rows}");
+        let sql = format!(
+            "INSERT INTO commit_log (sequence, time_ms, writer, record, index_changes) VALUES {rows}"
+        );
         statements.push(Statement::new(sql, args));
     }
 }
@@ -211,8 +211,7 @@ fn append_log(statements: &mut Vec<Statement>, group: &CommitGroup, mark: Writer
 fn apply(statements: &mut Vec<Statement>, space: Space, net: &NetChanges<'_>) {
     let (table, value) = tables::table(space);
     for puts in net.puts.chunks(ROWS_A_STATEMENT) {
-        let args: Vec<_> =
-            puts.iter().flat_map(|(key, value)| [blob(key), blob(value)]).collect();
+        let args: Vec<_> = puts.iter().flat_map(|(key, value)| [blob(key), blob(value)]).collect();
         let sql = format!(
             "INSERT INTO {table} (key, {value}) VALUES {} ON CONFLICT (key) DO UPDATE SET {value} = excluded.{value}",
             repeated("(?, ?)", puts.len())

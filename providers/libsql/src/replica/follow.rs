@@ -14,13 +14,17 @@ use nimbus_types::Sequence;
 use super::{Live, Obstacle, Replica};
 use crate::primary::{News, Primary};
 
+/// An empty replica follows this many commits; for more than come with a head, a copy is quicker.
+const MOST_FROM_EMPTY: u64 = 64;
+
 impl Replica {
     /// Brings `live` forward to the head of `news`. Whoever calls holds the turn.
     pub(super) async fn follow(&self, primary: &Primary, live: &Live, news: News) -> Result<(), Obstacle> {
         let News { head, commits } = news;
         let at = live.head.sequence;
         if at < head.sequence {
-            if at == Sequence::ZERO || at.next() < head.log_start {
+            let is_worth_a_copy = at == Sequence::ZERO && head.sequence.0 > MOST_FROM_EMPTY;
+            if is_worth_a_copy || at.next() < head.log_start {
                 return Err(Obstacle::Unfit(format!("the log does not lead from {at} to {}", head.sequence)));
             }
             let next = commits.into_iter().filter(|commit| commit.record.sequence <= head.sequence);
@@ -42,7 +46,7 @@ impl Replica {
                 || (now.sequence, now.time_ms, &now.digest) == (head.sequence, head.time_ms, &head.digest)
         });
         if fits {
-            Ok(())
+            Ok(self.trim(head.log_start).await?)
         } else {
             Err(Obstacle::Unfit(format!("at {} it is not what the primary holds", head.sequence)))
         }

@@ -1,1 +1,106 @@
-//! lifecycle
+//! Makes, drops and names on a server that more than one process uses.
+
+use nimbus_libsql::LibsqlProvider;
+use nimbus_namespace::conformance::CommitBuilder;
+use nimbus_namespace::{NamespaceProvider, StorageError};
+
+use crate::world::{Admin, World, assert_shows, commit, create_and_open, get, tenant};
+
+#[tokio::test]
+async fn a_recreated_tenant_has_another_namespace_and_another_replica() {
+    let Some(world) = World::shared("a recreated tenant on libSQL") else { return };
+    let provider = world.connect("cache").await;
+    let (mut builder, admin) = (CommitBuilder::new(), Admin::of(&world));
+    let name = format!("{}acme", world.prefix);
+    commit(&*create_and_open(&provider, "acme").await, &mut builder, "key", "old").await;
+    assert!(world.replica("cache", "acme").exists() && admin.has(&name).await);
+    provider.remove(&tenant("acme")).await.unwrap();
+    assert!(!world.replica("cache", "acme").exists() && !admin.has(&name).await);
+
+    let namespace = create_and_open(&provider, "acme").await;
+    assert!(admin.has(&format!("{name}$2")).await && !admin.has(&name).await);
+    assert!(world.replica("cache", "acme-2").exists());
+    assert_shows(&*namespace, &CommitBuilder::new()).await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_another_process_dropped_is_gone_with_its_replica() {
+    let Some(world) = World::shared("a dropped tenant on libSQL") else { return };
+    let (own, other) = (world.connect("own").await, world.connect("other").await);
+    let mut builder = CommitBuilder::new();
+    let namespace = create_and_open(&own, "acme").await;
+    commit(&*namespace, &mut builder, "key", "value").await;
+    other.remove(&tenant("acme")).await.unwrap();
+    assert!(matches!(get(&*namespace, "key").await, Err(StorageError::NotFound)));
+    let late = namespace.commit(builder.sequence(), builder.clone().group([vec![]])).await;
+    assert!(matches!(late, Err(StorageError::NotFound)), "{late:?}");
+    assert!(!world.replica("own", "acme").exists());
+    assert!(matches!(own.open(&tenant("acme")).await.err(), Some(StorageError::NotFound)));
+
+    other.create(&tenant("acme")).await.unwrap();
+    let next = own.open(&tenant("acme")).await.unwrap();
+    assert_shows(&*next, &CommitBuilder::new()).await;
+    assert!(matches!(get(&*namespace, "key").await, Err(StorageError::NotFound)), "the old handle");
+}
+
+#[tokio::test]
+async fn replicas_of_tenants_that_are_no_more_are_removed_at_the_start() {
+    let Some(world) = World::shared("leftover replicas of libSQL") else { return };
+    let other = world.connect("other").await;
+    let own = world.connect("own").await;
+    for id in ["kept", "dropped"] {
+        commit(&*create_and_open(&own, id).await, &mut CommitBuilder::new(), "key", id).await;
+    }
+    drop(own);
+    other.remove(&tenant("dropped")).await.unwrap();
+    let own = world.connect("own").await;
+    let there = ["kept", "dropped"].map(|id| world.replica("own", id).exists());
+    assert_eq!(there, [true, false]);
+    drop(own);
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_else_uses_is_left_alone() {
+    let Some(world) = World::shared("a foreign namespace on libSQL") else { return };
+    let (provider, admin) = (world.connect("cache").await, Admin::of(&world));
+    let name = format!("{}acme", world.prefix);
+    admin.create(&name).await;
+    create_and_open(&provider, "acme").await;
+    provider.remove(&tenant("acme")).await.unwrap();
+    assert!(admin.has(&name).await, "it is not ours");
+}
+
+#[tokio::test]
+async fn a_half_made_and_a_half_removed_tenant_are_cleared_at_the_next_start() {
+    let Some(world) = World::shared("half-made tenants of libSQL") else { return };
+    let (provider, admin) = (world.connect("cache").await, Admin::of(&world));
+    let name = format!("{}half", world.prefix);
+    // What a server that was killed in the middle leaves: the row, the note, and the namespace.
+    let half = |state: &str| {
+        [
+            format!(
+                "INSERT OR REPLACE INTO tenants VALUES ('{}', 'half', 1, '{state}', '{name}')",
+                world.prefix
+            ),
+            format!("INSERT OR REPLACE INTO remnants VALUES ('{name}', '{}', 'half', 1)", world.prefix),
+        ]
+    };
+    admin.create(&name).await;
+    admin.execute(&world.metadata, &half("dropped")).await;
+    drop(provider);
+    let provider = world.connect("cache").await;
+    assert!(!admin.has(&name).await, "the removal is finished");
+
+    admin.create(&name).await;
+    admin.execute(&world.metadata, &half("creating")).await;
+    assert!(matches!(provider.open(&tenant("half")).await.err(), Some(StorageError::NotFound)));
+    assert_eq!(provider.list().await.unwrap(), []);
+    let mut builder = CommitBuilder::new();
+    let namespace = create_and_open(&provider, "half").await;
+    commit(&*namespace, &mut builder, "key", "value").await;
+    assert_shows(&*namespace, &builder).await;
+    drop((namespace, provider));
+    let provider: std::sync::Arc<LibsqlProvider> = world.connect("cache").await;
+    assert!(!admin.has(&name).await, "the half-made namespace is nobody's");
+    assert_shows(&*provider.open(&tenant("half")).await.unwrap(), &builder).await;
+}

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use nimbus_libsql::{LibsqlOptions, LibsqlProvider};
 use nimbus_namespace::conformance::{CommitBuilder, put};
@@ -14,6 +16,8 @@ use nimbus_namespace::{
 use nimbus_test_servers::{Proxy, Sqld, unique};
 use nimbus_types::TenantId;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// A prefix and a metadata namespace of one test on a server, and its cache folders.
 pub(crate) struct World {
@@ -23,7 +27,7 @@ pub(crate) struct World {
     pub(crate) admin_header: &'static str,
     pub(crate) prefix: String,
     pub(crate) metadata: String,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl World {
@@ -125,4 +129,70 @@ pub(crate) async fn assert_shows(namespace: &dyn Namespace, builder: &CommitBuil
 
 pub(crate) fn counter(namespace: &dyn Namespace, name: &str) -> u64 {
     namespace.counters().iter().find(|figure| figure.name == name).unwrap().value as u64
+}
+
+/// What an operator does with the server by hand, over plain HTTP.
+pub(crate) struct Admin {
+    url: SocketAddr,
+    admin_url: SocketAddr,
+    token: String,
+    admin_header: String,
+}
+
+impl Admin {
+    pub(crate) fn of(world: &World) -> Self {
+        let address = |url: &str| url.trim_start_matches("http://").parse().unwrap();
+        Self {
+            url: address(&world.url),
+            admin_url: address(&world.admin_url),
+            token: format!("Bearer {}", world.token),
+            admin_header: world.admin_header.to_owned(),
+        }
+    }
+
+    pub(crate) async fn create(&self, namespace: &str) {
+        let path = format!("POST /v1/namespaces/{namespace}/create");
+        let (status, body) = request(self.admin_url, &path, &self.admin_header, "", "{}").await;
+        assert_eq!(status, 200, "{body}");
+    }
+
+    pub(crate) async fn has(&self, namespace: &str) -> bool {
+        let path = format!("GET /v1/namespaces/{namespace}/config");
+        request(self.admin_url, &path, &self.admin_header, "", "").await.0 == 200
+    }
+
+    /// Carries statements out in a namespace.
+    pub(crate) async fn execute(&self, namespace: &str, statements: &[String]) -> String {
+        let requests: Vec<_> = statements
+            .iter()
+            .map(|sql| serde_json::json!({"type": "execute", "stmt": {"sql": sql}}))
+            .chain([serde_json::json!({"type": "close"})])
+            .collect();
+        let header = format!("x-namespace-bin: {}\r\n", STANDARD_NO_PAD.encode(namespace));
+        let body = serde_json::json!({ "requests": requests }).to_string();
+        let (status, answer) = request(self.url, "POST /v3/pipeline", &self.token, &header, &body).await;
+        assert!(status == 200 && !answer.contains(r#""type":"error""#), "{answer}");
+        answer
+    }
+}
+
+/// One request on a connection of its own; the status and the whole answer.
+async fn request(
+    server: SocketAddr,
+    line: &str,
+    authorization: &str,
+    headers: &str,
+    body: &str,
+) -> (u16, String) {
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    let head = format!(
+        "{line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {authorization}\r\n{headers}\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
 }
