@@ -17,7 +17,7 @@ use crate::common::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn increments_end_at_the_exact_sum() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let engine = store.engine();
         let a = tenant(&engine, "a").await;
         fill(&a, 1).await;
@@ -39,7 +39,7 @@ async fn increments_end_at_the_exact_sum() {
 async fn increments_end_at_the_exact_sum_however_late_the_storage_answers() {
     const SEED: u64 = 7;
     println!("seed {SEED}");
-    for store in Store::all() {
+    for store in Store::all().await {
         let provider = FaultyProvider::delaying(store.provider.clone(), SEED);
         let engine = Engine::new(Arc::new(provider), EngineOptions::default());
         let a = tenant(&engine, "a").await;
@@ -60,7 +60,7 @@ async fn increments_end_at_the_exact_sum_however_late_the_storage_answers() {
 
 #[tokio::test]
 async fn write_skew_is_refused() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let engine = store.engine();
         let a = tenant(&engine, "a").await;
         fill(&a, 2).await;
@@ -87,7 +87,7 @@ async fn read_then_commit(a: &Tenant, query: &Query, other: bool) -> Result<()> 
 
 #[tokio::test]
 async fn a_phantom_is_refused_and_a_write_elsewhere_is_not() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let engine = store.engine();
         let a = tenant(&engine, "a").await;
         fill(&a, 5).await;
@@ -122,7 +122,7 @@ async fn whoever_found_no_table_conflicts_with_whoever_makes_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_that_insert_one_unique_value_one_wins() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let engine = store.engine();
         let a = tenant(&engine, "a").await;
         a.set_schema(indexed(true, &["name"])).await.unwrap();
@@ -180,7 +180,7 @@ async fn keep_writing(a: Tenant, first: i32, stop: Arc<AtomicBool>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_built_while_others_write_holds_what_a_scan_finds() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let engine = store.engine();
         let a = tenant(&engine, "a").await;
         fill(&a, 600).await;
@@ -209,7 +209,7 @@ async fn an_index_built_while_others_write_holds_what_a_scan_finds() {
 async fn callers_that_go_away_in_mid_commit_leave_whole_transactions() {
     const SEED: u64 = 3;
     println!("seed {SEED}");
-    for store in Store::all() {
+    for store in Store::all().await {
         let provider = FaultyProvider::delaying(store.provider.clone(), SEED);
         let engine = Engine::new(Arc::new(provider), EngineOptions::default());
         let a = tenant(&engine, "a").await;

@@ -36,7 +36,7 @@ async fn open(engine: &Engine) -> Tenant {
 
 #[tokio::test]
 async fn a_refused_commit_leaves_nothing_and_the_tenant_serves_on() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let (provider, engine) = faulty(&store);
         fill(&tenant(&engine, "a").await, 1).await;
         for (round, (failure, kind)) in (1..).zip(failures()) {
@@ -57,7 +57,7 @@ async fn a_refused_commit_leaves_nothing_and_the_tenant_serves_on() {
 
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_found_and_built_upon() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let (provider, engine) = faulty(&store);
         fill(&tenant(&engine, "a").await, 1).await;
         for (round, (failure, kind)) in (1..).zip(failures()) {
@@ -74,7 +74,7 @@ async fn a_commit_whose_answer_was_lost_is_found_and_built_upon() {
 
 #[tokio::test]
 async fn a_commit_of_unknown_outcome_that_was_applied_is_a_commit_like_any_other() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let (provider, engine) = faulty(&store);
         let a = tenant(&engine, "a").await;
         fill(&a, 1).await;
@@ -101,7 +101,7 @@ async fn a_commit_of_unknown_outcome_that_was_applied_is_a_commit_like_any_other
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_writes_fail_among_many() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let (provider, engine) = faulty(&store);
         let a = tenant(&engine, "a").await;
         a.set_schema(indexed(true, &["n"])).await.unwrap();

@@ -120,7 +120,7 @@ async fn fill_interleaved(engine: &Engine) -> Vec<Tenant> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_canary_of_one_shows_in_what_another_is_told() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let engine = store.engine();
         let tenants = fill_interleaved(&engine).await;
         for (a, canary) in tenants.iter().zip(CANARIES) {
@@ -155,7 +155,7 @@ async fn a_cursor_of_one_tenant_is_refused_by_another() {
 
 #[tokio::test]
 async fn deleting_one_tenant_leaves_the_others() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let engine = store.engine();
         let tenants = fill_interleaved(&engine).await;
         engine.delete_tenant(tenants[0].id()).await.unwrap();

@@ -14,7 +14,7 @@ use crate::common::{
 
 #[tokio::test]
 async fn tenants_are_made_once_listed_deleted_and_made_anew_empty() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let engine = store.engine();
         let missing = engine.tenant(&tenant_id("a")).await.err().unwrap();
         assert!(matches!(missing, EngineError::TenantNotFound(_)), "{missing}");
@@ -39,7 +39,7 @@ async fn tenants_are_made_once_listed_deleted_and_made_anew_empty() {
 
 #[tokio::test]
 async fn ids_that_differ_only_in_case_are_two_tenants() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let engine = store.engine();
         let ids = ["tenant", "TENANT", "Tenant"];
         for (n, id) in (1..).zip(ids) {
@@ -56,7 +56,7 @@ async fn ids_that_differ_only_in_case_are_two_tenants() {
 
 #[tokio::test]
 async fn the_catalog_survives_a_restart() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let engine = store.engine();
         let a = tenant(&engine, "a").await;
         fill(&a, 10).await;
@@ -75,7 +75,7 @@ async fn the_catalog_survives_a_restart() {
 
 #[tokio::test]
 async fn a_tenant_nobody_uses_is_closed_and_opens_again_by_itself() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let provider = FaultyProvider::new(store.provider.clone());
         let clock = Arc::new(SimulatedClock::new(1_000));
         let options = EngineOptions { clock: clock.clone(), idle_close_ms: 400, ..EngineOptions::default() };
@@ -94,7 +94,7 @@ async fn a_tenant_nobody_uses_is_closed_and_opens_again_by_itself() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_first_uses_at_once_open_a_tenant_once() {
-    for store in Store::all() {
+    for store in Store::all().await {
         store.provider.create(&tenant_id("a")).await.unwrap();
         let provider = FaultyProvider::delaying(store.provider.clone(), 5);
         let engine = Engine::new(Arc::new(provider.clone()), EngineOptions::default());
@@ -112,7 +112,7 @@ async fn many_first_uses_at_once_open_a_tenant_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_finishes_what_was_accepted_and_refuses_the_rest() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let provider = FaultyProvider::new(store.provider.clone());
         let engine = Engine::new(Arc::new(provider.clone()), EngineOptions::default());
         let a = tenant(&engine, "a").await;
@@ -152,7 +152,7 @@ async fn closing_finishes_what_was_accepted_and_refuses_the_rest() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trimmed_log_still_verifies_and_says_where_it_begins() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let options = EngineOptions { log_retain_commits: 10, ..EngineOptions::default() };
         let engine = Engine::new(store.provider.clone(), options);
         let a = tenant(&engine, "a").await;

@@ -196,7 +196,7 @@ async fn a_log_that_ends_before_what_was_acknowledged_is_named() {
 
 #[tokio::test]
 async fn a_verification_sees_one_state_while_others_write() {
-    for store in Store::all() {
+    for store in Store::all().await {
         let (_engine, a) = filled(&store).await;
         let writer = tokio::spawn({
             let a = a.clone();

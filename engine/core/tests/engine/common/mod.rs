@@ -3,58 +3,22 @@
 //! Every suite that is about more than memory runs on each of [`Store::all`].
 
 mod faulty;
+mod stores;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Bson, RawDocumentBuf, rawdoc};
 use nimbus_engine::{
-    ConsistencyReport, Engine, EngineError, EngineOptions, IndexSchema, MismatchKind, Mutation, Query,
-    Result, TableSchema, Tenant,
+    ConsistencyReport, Engine, EngineError, IndexSchema, MismatchKind, Mutation, Query, Result, TableSchema,
+    Tenant,
 };
-use nimbus_namespace::NamespaceProvider;
-use nimbus_namespace::reference::ReferenceProvider;
 use nimbus_query::{Filter, Predicate};
-use nimbus_redb::RedbProvider;
-use nimbus_sqlite::SqliteProvider;
 use nimbus_types::index::IndexField;
 use nimbus_types::{TableName, TenantId};
-use tempfile::TempDir;
 
 pub(crate) use faulty::{FaultyProvider, Step};
-
-/// A provider, and the folder it keeps its files in if it has any.
-pub(crate) struct Store {
-    pub(crate) provider: Arc<dyn NamespaceProvider>,
-    pub(crate) folder: Option<TempDir>,
-}
-
-impl Store {
-    pub(crate) fn reference() -> Self {
-        Self { provider: Arc::new(ReferenceProvider::default()), folder: None }
-    }
-
-    pub(crate) fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let provider = Arc::new(SqliteProvider::open(folder.path()).unwrap());
-        Self { provider, folder: Some(folder) }
-    }
-
-    pub(crate) fn redb() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let provider = Arc::new(RedbProvider::open(folder.path()).unwrap());
-        Self { provider, folder: Some(folder) }
-    }
-
-    pub(crate) fn all() -> [Self; 3] {
-        [Self::reference(), Self::sqlite(), Self::redb()]
-    }
-
-    pub(crate) fn engine(&self) -> Engine {
-        Engine::new(self.provider.clone(), EngineOptions::default())
-    }
-}
+pub(crate) use stores::Store;
 
 pub(crate) fn table() -> TableName {
     TableName::parse("things").unwrap()
