@@ -14,8 +14,9 @@ use nimbus_sql::{Counters, Failure, Pool, retried};
 use nimbus_types::TenantId;
 
 use crate::error::Outcome;
+use crate::json;
 use crate::session::{Server, TABLE_LOCK_SECONDS};
-use crate::statements::{Answered, DatabaseName, Statements, ask, ask_in_transaction, column, literal};
+use crate::statements::{Answered, DatabaseName, Statements, ask, ask_in_transaction, column, text_literal};
 use crate::tables::{INNODB, creation};
 
 /// Version of the metadata tables.
@@ -48,6 +49,7 @@ impl MysqlCatalog {
                 catalog.database
             )));
         }
+        json::offer(&mut catalog.pool.lease(&catalog.counters).await?, &catalog.database).await;
         Ok(catalog)
     }
 
@@ -95,7 +97,11 @@ impl MysqlCatalog {
     }
 
     fn row_is(&self, tenant: &TenantId) -> String {
-        format!("prefix={} AND tenant_id={}", literal(self.prefix.as_str()), literal(tenant.as_str()))
+        format!(
+            "prefix={} AND tenant_id={}",
+            text_literal(self.prefix.as_str()),
+            text_literal(tenant.as_str())
+        )
     }
 
     /// The compare-and-set of the tenant's row.
@@ -106,22 +112,22 @@ impl MysqlCatalog {
         to: TenantRow,
         name: &NamespaceName,
     ) -> String {
-        let (database, name) = (&self.database, literal(name.as_str()));
+        let (database, name) = (&self.database, text_literal(name.as_str()));
         let TenantRow { generation, state } = to;
-        let state = literal(state.text());
+        let state = text_literal(state.text());
         match from {
             None => format!(
                 "INSERT IGNORE INTO {database}.tenants (prefix,tenant_id,generation,state,name) \
                  VALUES ({},{},{generation},{state},{name})",
-                literal(self.prefix.as_str()),
-                literal(tenant.as_str())
+                text_literal(self.prefix.as_str()),
+                text_literal(tenant.as_str())
             ),
             Some(from) => format!(
                 "UPDATE {database}.tenants SET generation={generation},state={state},name={name} \
                  WHERE {} AND generation={} AND state={}",
                 self.row_is(tenant),
                 from.generation,
-                literal(from.state.text())
+                text_literal(from.state.text())
             ),
         }
     }
@@ -131,12 +137,12 @@ impl MysqlCatalog {
         match remnant {
             RemnantChange::Note(name) => format!(
                 "REPLACE INTO {database}.remnants (name,prefix,tenant_id,generation) VALUES ({},{},{},{generation})",
-                literal(name.as_str()),
-                literal(self.prefix.as_str()),
-                literal(tenant.as_str())
+                text_literal(name.as_str()),
+                text_literal(self.prefix.as_str()),
+                text_literal(tenant.as_str())
             ),
             RemnantChange::Forget(name) => {
-                format!("DELETE FROM {database}.remnants WHERE name={}", literal(name.as_str()))
+                format!("DELETE FROM {database}.remnants WHERE name={}", text_literal(name.as_str()))
             }
         }
     }
@@ -184,8 +190,8 @@ impl Catalog for MysqlCatalog {
         let selection = format!(
             "SELECT tenant_id FROM {}.tenants WHERE prefix={} AND state={}",
             self.database,
-            literal(self.prefix.as_str()),
-            literal(TenantState::Ready.text())
+            text_literal(self.prefix.as_str()),
+            text_literal(TenantState::Ready.text())
         );
         let answered = self.ask(Statements::one(selection)).await?;
         answered[0].rows.iter().map(|row| stored_tenant(column(row, 0)?)).collect()
@@ -195,7 +201,7 @@ impl Catalog for MysqlCatalog {
         let selection = format!(
             "SELECT name,tenant_id,generation FROM {}.remnants WHERE prefix={}",
             self.database,
-            literal(self.prefix.as_str())
+            text_literal(self.prefix.as_str())
         );
         let answered = self.ask(Statements::one(selection)).await?;
         let remnant = |row| {
@@ -208,14 +214,14 @@ impl Catalog for MysqlCatalog {
 
     async fn forget_remnant(&self, name: &NamespaceName) -> Result<()> {
         let deletion =
-            format!("DELETE FROM {}.remnants WHERE name={}", self.database, literal(name.as_str()));
+            format!("DELETE FROM {}.remnants WHERE name={}", self.database, text_literal(name.as_str()));
         self.ask(Statements::one(deletion)).await.map(drop)
     }
 
     async fn exists(&self, name: &NamespaceName) -> Result<bool> {
         let selection = format!(
-            "SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME=CONVERT({} USING utf8mb4)",
-            literal(name.as_str())
+            "SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME={}",
+            text_literal(name.as_str())
         );
         Ok(!self.ask(Statements::one(selection)).await?[0].rows.is_empty())
     }

@@ -16,6 +16,7 @@ mod catalog;
 mod check;
 mod commit;
 mod error;
+mod json;
 mod log;
 mod namespace;
 mod provider;

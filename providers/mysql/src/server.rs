@@ -13,11 +13,11 @@ use crate::session::Server;
 use crate::statements::{Statements, ask, column};
 
 /// Smallest `max_allowed_packet` to work with. Packets of many rows stay below it.
-pub(crate) const SMALLEST_MAX_PACKET_BYTES: u64 = 4 << 20;
+pub(crate) const SMALLEST_MAX_PACKET_BYTES: i64 = 4 << 20;
 /// Below this a large document does not fit.
-const COMFORTABLE_MAX_PACKET_BYTES: u64 = 64 << 20;
+const COMFORTABLE_MAX_PACKET_BYTES: i64 = 64 << 20;
 /// Smaller pages do not take keys of 2,048 bytes.
-const SMALLEST_PAGE_BYTES: u64 = 16 << 10;
+const SMALLEST_PAGE_BYTES: i64 = 16 << 10;
 /// The oldest version of each flavour.
 const OLDEST_MARIADB: (u32, u32) = (10, 11);
 const OLDEST_MYSQL: (u32, u32) = (8, 0);
@@ -25,8 +25,9 @@ const OLDEST_MYSQL: (u32, u32) = (8, 0);
 /// Asks the server about itself and refuses it if it will not do.
 pub(crate) async fn inspect(lease: &mut Lease<Server>) -> Result<()> {
     let statements = Statements::one(
-        "SELECT VERSION(),@@GLOBAL.innodb_page_size,@@GLOBAL.max_allowed_packet,\
-         @@GLOBAL.innodb_flush_log_at_trx_commit,@@GLOBAL.log_bin,@@GLOBAL.sync_binlog",
+        "SELECT VERSION(),CAST(@@GLOBAL.innodb_page_size AS SIGNED),CAST(@@GLOBAL.max_allowed_packet AS SIGNED),\
+         CAST(@@GLOBAL.innodb_flush_log_at_trx_commit AS SIGNED),CAST(@@GLOBAL.log_bin AS SIGNED),\
+         CAST(@@GLOBAL.sync_binlog AS SIGNED)",
     );
     let answered = ask(lease, statements).await?;
     let row = answered.first().and_then(|selected| selected.rows.first());
@@ -42,11 +43,11 @@ pub(crate) async fn inspect(lease: &mut Lease<Server>) -> Result<()> {
 #[derive(Debug, Default)]
 struct About {
     version: String,
-    page_bytes: u64,
-    max_packet_bytes: u64,
-    flush_log_at_commit: u64,
+    page_bytes: i64,
+    max_packet_bytes: i64,
+    flush_log_at_commit: i64,
     has_binary_log: bool,
-    sync_binary_log: u64,
+    sync_binary_log: i64,
 }
 
 impl About {
@@ -173,9 +174,9 @@ mod tests {
 
     #[test]
     fn too_small_figures_are_refused_by_name() {
-        let packet = About { max_packet_bytes: 1 << 20, ..sound() }.require().unwrap_err();
+        let packet = About { max_packet_bytes: 1 << 20, ..sound() }.require().expect_err("it is too small");
         assert!(packet.contains("max_allowed_packet is 1048576; 4194304"), "{packet}");
-        let page = About { page_bytes: 8192, ..sound() }.require().unwrap_err();
+        let page = About { page_bytes: 8192, ..sound() }.require().expect_err("it is too small");
         assert!(page.contains("innodb_page_size is 8192"), "{page}");
     }
 

@@ -61,8 +61,8 @@ impl Backend for Server {
     async fn connect(&self) -> Result<MySqlConnection, sqlx::Error> {
         let mut connection = self.options.connect().await?;
         let rows = raw_sql(sqlx::AssertSqlSafe(settings())).fetch_all(&mut connection).await?;
-        let max_packet_bytes: Option<u64> = rows.first().map(|row| row.try_get(0)).transpose()?;
-        self.max_packet_bytes.store(max_packet_bytes.unwrap_or_default(), Ordering::Relaxed);
+        let max_packet_bytes: i64 = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?;
+        self.max_packet_bytes.store(max_packet_bytes.cast_unsigned(), Ordering::Relaxed);
         Ok(connection)
     }
 
@@ -85,6 +85,6 @@ fn settings() -> String {
          innodb_lock_wait_timeout={ROW_LOCK_SECONDS},\
          max_sort_length={SORTED_BYTES},sort_buffer_size={SORT_BUFFER_BYTES};\
          SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE;\
-         SELECT @@max_allowed_packet"
+         SELECT CAST(@@max_allowed_packet AS SIGNED)"
     )
 }

@@ -10,7 +10,7 @@ use nimbus_types::{Sequence, TenantId};
 use sqlx::mysql::MySqlRow;
 
 use crate::error::Outcome;
-use crate::statements::{DatabaseName, Statements, bytes, column, literal};
+use crate::statements::{DatabaseName, Statements, bytes, column, literal, text_literal};
 
 /// Version of these tables, kept in the head's row.
 pub(crate) const FORMAT_VERSION: u32 = 1;
@@ -123,7 +123,7 @@ pub(crate) fn creation(database: &DatabaseName, tenant: &TenantId) -> Statements
         "INSERT INTO {database}.head \
          (one, format_version, tenant, sequence, time_ms, digest, log_start, fence, long_keys) \
          VALUES (1,{FORMAT_VERSION},{},{sequence},{time_ms},{},{log_start},0,0)",
-        literal(tenant.as_str()),
+        text_literal(tenant.as_str()),
         literal(encoded(&digest)),
     ));
     statements
@@ -153,7 +153,7 @@ impl HeadRow {
             log_start: Sequence(column(row, 2)?),
             digest: StateDigest::from_bytes(&bytes(row, 5)?)?,
         };
-        Ok(Self { head, fence: column(row, 3)?, long_keys: column(row, 4)? })
+        Ok(Self { head, fence: column(row, 3)?, long_keys: column::<i8>(row, 4)? != 0 })
     }
 }
 

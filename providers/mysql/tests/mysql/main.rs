@@ -6,6 +6,7 @@
 mod conformance;
 mod damage;
 mod faults;
+mod json;
 mod lifecycle;
 mod limits;
 mod startup;

@@ -144,3 +144,40 @@ async fn no_log_line_holds_the_password_a_statement_or_a_value() {
         assert!(!logged.contains(secret), "{secret} is logged");
     }
 }
+
+#[tokio::test]
+async fn the_rights_that_the_readme_grants_are_enough() {
+    let Some(mut place) = Place::shared("mysql rights") else { return };
+    let (user, prefix) = (unique("u"), place.prefix.replace('_', "\\_"));
+    let (metadata, rights) =
+        (place.metadata.replace('_', "\\_"), "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP");
+    Operator::at(&place)
+        .await
+        .run(format!(
+            "CREATE USER '{user}'@'%' IDENTIFIED BY '{PASSWORD}';\
+             GRANT {rights}, CREATE ROUTINE ON `{metadata}`.* TO '{user}'@'%';\
+             GRANT {rights} ON `{prefix}%`.* TO '{user}'@'%'"
+        ))
+        .await;
+    place.url = place.url.replace("//nimbus:", &format!("//{user}:"));
+    let provider = place.connect().await;
+    for id in ["acme", "A-b"] {
+        let namespace = create_and_open(&provider, id).await;
+        let mut builder = CommitBuilder::new();
+        commit_one(&*namespace, &mut builder, "key", "value").await.unwrap();
+        namespace.trim_log(Sequence(2)).await.unwrap();
+        assert_eq!(namespace.check().await.unwrap().faults, []);
+        drop(namespace);
+        provider.remove(&tenant(id)).await.unwrap();
+    }
+    assert_eq!(place.databases().await, Vec::<String>::new());
+    let functions = format!(
+        "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = '{}'",
+        place.metadata
+    );
+    assert_eq!(Operator::at(&place).await.column::<String>(&functions).await, ["document_json"]);
+    // Without rights on the tenants' databases the metadata can be made, and a tenant cannot.
+    let strange = place.with_another_prefix().connect().await;
+    let refused = strange.create(&tenant("acme")).await.unwrap_err().to_string();
+    assert!(refused.contains("GRANT SELECT"), "{refused}");
+}
