@@ -1,4 +1,4 @@
-//! A client of Hrana over HTTP (libsql/docs/HRANA_3_SPEC.md) for one namespace of an sqld server.
+//! A client of Hrana over HTTP (`libsql/docs/HRANA_3_SPEC.md`) for one namespace of an sqld server.
 //!
 //! Promises: a transaction is one request, carried out wholly or not at all, and ends within its time
 //! limit; an error says whether the transaction can have been committed. Errors hold the server's error
@@ -35,6 +35,8 @@ pub(crate) use self::value::Value;
 
 /// How long a transaction may take, its answer included.
 pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+/// How much longer it may take for each MiB that is sent.
+const TRANSFER_LIMIT_A_MIB: Duration = Duration::from_millis(250);
 /// How long reading where the head is may take before the primary counts as away.
 pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(5);
 
@@ -198,6 +200,7 @@ impl Database {
             baton: None,
             requests: vec![StreamRequest::Batch { batch: &batch }, StreamRequest::Close],
         });
+        let limit = limit + TRANSFER_LIMIT_A_MIB * (body.len() >> 20) as u32;
         for _ in 0..PRESENCE_TRIES {
             self.count(batch.steps.len());
             let sent =

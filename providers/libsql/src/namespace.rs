@@ -70,15 +70,15 @@ impl Tenant {
     /// replica to read from.
     pub(crate) async fn refresh(self: &Arc<Self>) -> Result<()> {
         let has_replica = self.replica.position().await?.is_some();
-        match self.server.contact.advice() {
-            Advice::Ask => {}
-            Advice::DoWithout if has_replica => return Ok(()),
-            Advice::Probe if has_replica => {
-                self.probe();
-                return Ok(());
+        if has_replica {
+            match self.server.contact.advice() {
+                Advice::Ask => {}
+                Advice::Probe => {
+                    self.probe();
+                    return Ok(());
+                }
+                Advice::DoWithout => return Ok(()),
             }
-            // Without a replica there is nothing to do but to ask.
-            Advice::DoWithout | Advice::Probe => {}
         }
         match self.ask_together().await {
             Err(StorageError::Unavailable(_)) if has_replica => Ok(()),
@@ -88,12 +88,14 @@ impl Tenant {
 
     /// Asks the primary once for all who wait: whoever arrived before a question was begun is answered by
     /// it. A thousand readers at once are a few requests, which the primary takes, and not a thousand.
-    async fn ask_together(&self) -> Result<()> {
+    async fn ask_together(self: &Arc<Self>) -> Result<()> {
         let arrival = self.arrivals.fetch_add(1, Ordering::AcqRel) + 1;
         let mut last = self.last_question.lock().await;
         if last.arrivals < arrival {
             let arrivals = self.arrivals.load(Ordering::Acquire);
-            let answer = self.ask().await;
+            let tenant = Arc::clone(self);
+            // Carried to its end, because the replica must not be left in the middle of a step.
+            let answer = carried_task(async move { tenant.ask().await }).await;
             *last = Question { arrivals, answer };
         }
         last.answer.clone()
@@ -119,6 +121,11 @@ impl Tenant {
         let result = match self.primary.news(asked.unwrap_or_default()).await {
             Ok(news) => {
                 let told = self.note(&news.head);
+                if asked.is_some_and(|asked| asked > told.sequence) {
+                    // Only a primary that was put back to an earlier state is behind one of its replicas.
+                    tracing::error!(namespace = %self.primary.name(), "the libSQL primary has lost commits");
+                    self.acknowledged.store(told.sequence.0, Ordering::Release);
+                }
                 match position {
                     Some(at)
                         if (at.sequence, at.time_ms, &at.digest)

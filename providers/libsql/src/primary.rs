@@ -179,7 +179,7 @@ pub(crate) fn require_sync(answer: Option<StepResult>) -> Result<()> {
         return Ok(());
     }
     Err(StorageError::Unavailable(
-        "the libSQL primary does not sync commits to disk (`durability_mode` strong); it needs sqld 0.24.30 or newer"
+        "the libSQL primary does not sync commits to disk (`durability_mode` strong); sqld 0.24.32 does"
             .into(),
     ))
 }

@@ -45,7 +45,7 @@ async fn require_hrana(http: &HttpClient) -> Result<()> {
     let problem = match http.send(Method::GET, "/v3", &[], bytes::Bytes::new(), HEAD_LIMIT).await {
         Ok(answered) if answered.status == 200 => return Ok(()),
         Ok(answered) if matches!(answered.status, 401 | 403) => "refuses the auth token",
-        Ok(_) => "does not speak Hrana 3 over HTTP; it needs sqld 0.24.30 or newer",
+        Ok(_) => "does not speak Hrana 3 over HTTP; sqld 0.24.32 does",
         Err(Unanswered::Unreachable) => "cannot be reached",
         Err(Unanswered::Lost) => "does not answer",
     };

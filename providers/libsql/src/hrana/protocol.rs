@@ -1,6 +1,6 @@
 //! The messages of Hrana over HTTP that are used here: a pipeline of one batch, and a cursor.
 //!
-//! Source: libsql/docs/HRANA_3_SPEC.md, "Hrana over HTTP". Deliberately unknown: what the SQL does.
+//! Source: `libsql/docs/HRANA_3_SPEC.md`, "Hrana over HTTP". Deliberately unknown: what the SQL does.
 
 use std::borrow::Cow;
 

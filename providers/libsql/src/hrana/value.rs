@@ -2,7 +2,7 @@
 //!
 //! Promises: an integer keeps its 64 bits (it travels as text), a blob travels as base64 and is encoded
 //! into the request without a copy in between. A float is no value of ours. Source: "Values" of the Hrana
-//! 3 specification, libsql/docs/HRANA_3_SPEC.md.
+//! 3 specification, `libsql/docs/HRANA_3_SPEC.md`.
 
 use std::borrow::Cow;
 

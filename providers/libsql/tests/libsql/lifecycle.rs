@@ -4,21 +4,21 @@ use nimbus_libsql::LibsqlProvider;
 use nimbus_namespace::conformance::CommitBuilder;
 use nimbus_namespace::{NamespaceProvider, StorageError};
 
-use crate::world::{Admin, World, assert_shows, commit, create_and_open, get, tenant};
+use crate::world::{Operator, World, assert_shows, commit, create_and_open, get, tenant};
 
 #[tokio::test]
 async fn a_recreated_tenant_has_another_namespace_and_another_replica() {
     let Some(world) = World::shared("a recreated tenant on libSQL") else { return };
     let provider = world.connect("cache").await;
-    let (mut builder, admin) = (CommitBuilder::new(), Admin::of(&world));
+    let (mut builder, operator) = (CommitBuilder::new(), Operator::of(&world));
     let name = format!("{}acme", world.prefix);
     commit(&*create_and_open(&provider, "acme").await, &mut builder, "key", "old").await;
-    assert!(world.replica("cache", "acme").exists() && admin.has(&name).await);
+    assert!(world.replica("cache", "acme").exists() && operator.has(&name).await);
     provider.remove(&tenant("acme")).await.unwrap();
-    assert!(!world.replica("cache", "acme").exists() && !admin.has(&name).await);
+    assert!(!world.replica("cache", "acme").exists() && !operator.has(&name).await);
 
     let namespace = create_and_open(&provider, "acme").await;
-    assert!(admin.has(&format!("{name}$2")).await && !admin.has(&name).await);
+    assert!(operator.has(&format!("{name}$2")).await && !operator.has(&name).await);
     assert!(world.replica("cache", "acme-2").exists());
     assert_shows(&*namespace, &CommitBuilder::new()).await;
 }
@@ -62,18 +62,18 @@ async fn replicas_of_tenants_that_are_no_more_are_removed_at_the_start() {
 #[tokio::test]
 async fn a_name_that_somebody_else_uses_is_left_alone() {
     let Some(world) = World::shared("a foreign namespace on libSQL") else { return };
-    let (provider, admin) = (world.connect("cache").await, Admin::of(&world));
+    let (provider, operator) = (world.connect("cache").await, Operator::of(&world));
     let name = format!("{}acme", world.prefix);
-    admin.create(&name).await;
+    operator.create(&name).await;
     create_and_open(&provider, "acme").await;
     provider.remove(&tenant("acme")).await.unwrap();
-    assert!(admin.has(&name).await, "it is not ours");
+    assert!(operator.has(&name).await, "it is not ours");
 }
 
 #[tokio::test]
 async fn a_half_made_and_a_half_removed_tenant_are_cleared_at_the_next_start() {
     let Some(world) = World::shared("half-made tenants of libSQL") else { return };
-    let (provider, admin) = (world.connect("cache").await, Admin::of(&world));
+    let (provider, operator) = (world.connect("cache").await, Operator::of(&world));
     let name = format!("{}half", world.prefix);
     // What a server that was killed in the middle leaves: the row, the note, and the namespace.
     let half = |state: &str| {
@@ -85,14 +85,14 @@ async fn a_half_made_and_a_half_removed_tenant_are_cleared_at_the_next_start() {
             format!("INSERT OR REPLACE INTO remnants VALUES ('{name}', '{}', 'half', 1)", world.prefix),
         ]
     };
-    admin.create(&name).await;
-    admin.execute(&world.metadata, &half("dropped")).await;
+    operator.create(&name).await;
+    operator.execute(&world.metadata, &half("dropped")).await;
     drop(provider);
     let provider = world.connect("cache").await;
-    assert!(!admin.has(&name).await, "the removal is finished");
+    assert!(!operator.has(&name).await, "the removal is finished");
 
-    admin.create(&name).await;
-    admin.execute(&world.metadata, &half("creating")).await;
+    operator.create(&name).await;
+    operator.execute(&world.metadata, &half("creating")).await;
     assert!(matches!(provider.open(&tenant("half")).await.err(), Some(StorageError::NotFound)));
     assert_eq!(provider.list().await.unwrap(), []);
     let mut builder = CommitBuilder::new();
@@ -101,6 +101,6 @@ async fn a_half_made_and_a_half_removed_tenant_are_cleared_at_the_next_start() {
     assert_shows(&*namespace, &builder).await;
     drop((namespace, provider));
     let provider: std::sync::Arc<LibsqlProvider> = world.connect("cache").await;
-    assert!(!admin.has(&name).await, "the half-made namespace is nobody's");
+    assert!(!operator.has(&name).await, "the half-made namespace is nobody's");
     assert_shows(&*provider.open(&tenant("half")).await.unwrap(), &builder).await;
 }

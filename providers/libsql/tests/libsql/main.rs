@@ -9,4 +9,5 @@ mod faults;
 mod lifecycle;
 mod sizes;
 mod start;
+mod traffic;
 mod world;

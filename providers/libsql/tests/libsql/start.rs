@@ -24,7 +24,9 @@ async fn each_wrong_setting_is_told_by_name_without_its_value() {
     let cache = world.cache("own");
     let right = world.options(&cache);
     let with_password = format!("http://user:{WRONG}@localhost:1");
+    let encrypted = world.url.replace("http:", "https:");
     let cases = [
+        (LibsqlOptions { url: &encrypted, ..right }, "cannot be reached"),
         (LibsqlOptions { url: &with_password, ..right }, "the libSQL URL is wrong"),
         (LibsqlOptions { url: "ws://localhost", ..right }, "the libSQL URL is wrong"),
         (LibsqlOptions { admin_url: "", ..right }, "the libSQL admin URL is wrong"),
@@ -55,7 +57,7 @@ async fn a_newer_metadata_format_is_refused_by_its_number() {
     let Some(world) = World::shared("a newer format on libSQL") else { return };
     drop(world.connect("own").await);
     let newer = ["UPDATE format SET version = 2".to_owned()];
-    crate::world::Admin::of(&world).execute(&world.metadata, &newer).await;
+    crate::world::Operator::of(&world).execute(&world.metadata, &newer).await;
     let refusal = refusal(world.options(&world.cache("own"))).await;
     assert!(refusal.contains("format version is 2; this nimbus reads version 1"), "{refusal}");
 }

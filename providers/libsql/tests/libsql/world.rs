@@ -128,37 +128,38 @@ pub(crate) async fn assert_shows(namespace: &dyn Namespace, builder: &CommitBuil
 }
 
 pub(crate) fn counter(namespace: &dyn Namespace, name: &str) -> u64 {
-    namespace.counters().iter().find(|figure| figure.name == name).unwrap().value as u64
+    let value = namespace.counters().iter().find(|figure| figure.name == name).unwrap().value;
+    format!("{value}").parse().unwrap()
 }
 
 /// What an operator does with the server by hand, over plain HTTP.
-pub(crate) struct Admin {
-    url: SocketAddr,
-    admin_url: SocketAddr,
+pub(crate) struct Operator {
+    queries: SocketAddr,
+    admin: SocketAddr,
     token: String,
-    admin_header: String,
+    admin_authorization: String,
 }
 
-impl Admin {
+impl Operator {
     pub(crate) fn of(world: &World) -> Self {
         let address = |url: &str| url.trim_start_matches("http://").parse().unwrap();
         Self {
-            url: address(&world.url),
-            admin_url: address(&world.admin_url),
+            queries: address(&world.url),
+            admin: address(&world.admin_url),
             token: format!("Bearer {}", world.token),
-            admin_header: world.admin_header.to_owned(),
+            admin_authorization: world.admin_header.to_owned(),
         }
     }
 
     pub(crate) async fn create(&self, namespace: &str) {
         let path = format!("POST /v1/namespaces/{namespace}/create");
-        let (status, body) = request(self.admin_url, &path, &self.admin_header, "", "{}").await;
+        let (status, body) = request(self.admin, &path, &self.admin_authorization, "", "{}").await;
         assert_eq!(status, 200, "{body}");
     }
 
     pub(crate) async fn has(&self, namespace: &str) -> bool {
         let path = format!("GET /v1/namespaces/{namespace}/config");
-        request(self.admin_url, &path, &self.admin_header, "", "").await.0 == 200
+        request(self.admin, &path, &self.admin_authorization, "", "").await.0 == 200
     }
 
     /// Carries statements out in a namespace.
@@ -170,7 +171,7 @@ impl Admin {
             .collect();
         let header = format!("x-namespace-bin: {}\r\n", STANDARD_NO_PAD.encode(namespace));
         let body = serde_json::json!({ "requests": requests }).to_string();
-        let (status, answer) = request(self.url, "POST /v3/pipeline", &self.token, &header, &body).await;
+        let (status, answer) = request(self.queries, "POST /v3/pipeline", &self.token, &header, &body).await;
         assert!(status == 200 && !answer.contains(r#""type":"error""#), "{answer}");
         answer
     }
