@@ -116,7 +116,8 @@ pub trait Catalog: Send + Sync + 'static {
     fn exists(&self, name: &NamespaceName) -> impl Future<Output = Result<bool>> + Send;
 
     /// Makes an empty namespace of `tenant`. `AlreadyExists`, and nothing touched, when the server has
-    /// something of that name. After any other failure some of it may lie on the server.
+    /// something of that name; `NotFound` when it was destroyed meanwhile. After any other failure some of it
+    /// may lie on the server.
     fn make(&self, name: &NamespaceName, tenant: &TenantId) -> impl Future<Output = Result<()>> + Send;
 
     /// Removes the namespace; harmless when there is none. `false` when somebody still uses it and it was
@@ -206,6 +207,8 @@ impl<C: Catalog> Directory<C> {
                 }
                 // Somebody outside made it since it was looked for: it is not ours to destroy.
                 Err(StorageError::AlreadyExists) => self.catalog.forget_remnant(&name).await?,
+                // Another server has taken the row on and cleared what was half made.
+                Err(StorageError::NotFound) => return self.overtaken(tenant, name).await,
                 Err(error) => {
                     self.clear_in_background(name);
                     return Err(error);
@@ -238,10 +241,12 @@ impl<C: Catalog> Directory<C> {
                     _ => return Err(error),
                 },
             };
-        if moved {
-            return Ok(());
-        }
-        self.clear_in_background(name.clone());
+        if moved { Ok(()) } else { self.overtaken(tenant, name.clone()).await }
+    }
+
+    /// The answer to a creation whose row another server has taken on.
+    async fn overtaken(&self, tenant: &TenantId, name: NamespaceName) -> Result<()> {
+        self.clear_in_background(name);
         match self.catalog.row(tenant).await? {
             Some(TenantRow { state: TenantState::Ready, .. }) => Err(StorageError::AlreadyExists),
             _ => Err(contended()),

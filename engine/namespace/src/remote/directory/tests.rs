@@ -24,6 +24,8 @@ struct Connection {
     loses_answer: bool,
     /// Turns that each call takes, by a generator of its own.
     turns: AtomicUsize,
+    /// Between the two statements that make a namespace.
+    pause_in_make: Duration,
 }
 
 impl Connection {
@@ -33,6 +35,7 @@ impl Connection {
             calls_left: usize::MAX.into(),
             loses_answer: false,
             turns: 0.into(),
+            pause_in_make: Duration::ZERO,
         }
     }
 
@@ -125,7 +128,11 @@ impl Catalog for Connection {
 
     async fn make(&self, name: &NamespaceName, _: &TenantId) -> Result<()> {
         let insert = |server: &mut Server| server.present.insert(name.clone());
-        self.call(|server| if insert(server) { Ok(()) } else { Err(StorageError::AlreadyExists) }).await
+        self.call(|server| if insert(server) { Ok(()) } else { Err(StorageError::AlreadyExists) }).await?;
+        tokio::time::sleep(self.pause_in_make).await;
+        // Its tables come with a statement of their own, and by then another server may have cleared it.
+        let is_there = |server: &mut Server| server.present.contains(name);
+        self.call(|server| if is_there(server) { Ok(()) } else { Err(StorageError::NotFound) }).await
     }
 
     async fn destroy(&self, name: &NamespaceName) -> Result<bool> {
@@ -234,6 +241,18 @@ async fn of_servers_that_make_one_tenant_at_most_one_is_told_that_it_did() {
         }
         assert_tidy(&server, &c).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_is_cleared_halfway_is_told_that_another_came_first() {
+    let server = Arc::default();
+    let slow = Connection { pause_in_make: Duration::from_secs(1), ..Connection::new(&server) };
+    let (slow, quick) = (directory(slow), directory(Connection::new(&server)));
+    let begun = slow.create(&acme());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    quick.create(&acme()).await.unwrap();
+    assert!(matches!(begun.await, Err(StorageError::AlreadyExists)));
+    assert_tidy(&server, &quick).await;
 }
 
 #[tokio::test(start_paused = true)]
