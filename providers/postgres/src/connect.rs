@@ -179,13 +179,11 @@ pub(crate) async fn require_fit(connection: &mut PgConnection) -> Result<(), Sto
     Err(StorageError::Unavailable(refused))
 }
 
-/// Opens one connection outside of any pool, for what is done at the start, and explains a failure.
+/// Opens one connection outside of any pool, for what is done at the start, and explains a failure. The
+/// caller bounds its time.
 pub(crate) async fn connect_once(backend: &PostgresBackend) -> Result<PgConnection, StorageError> {
     // The version first: an old server does not know every setting of a session.
-    let connect = async { backend.options.connect().await };
-    let mut connection = nimbus_sql::within(nimbus_sql::OPERATION_LIMIT, connect)
-        .await
-        .map_err(|error| backend.explain(&error))?;
+    let mut connection = backend.options.connect().await.map_err(|error| backend.explain(&error))?;
     require_fit(&mut connection).await?;
     match sqlx::raw_sql(SESSION).execute(&mut connection).await {
         Ok(_) => Ok(connection),

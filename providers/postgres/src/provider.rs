@@ -1,6 +1,8 @@
 //! Makes, opens, drops and lists tenants' schemas; the only part that takes a tenant's name.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nimbus_namespace::remote::{Directory, Prefix};
 use nimbus_namespace::{Answer, Namespace, NamespaceProvider, Result, StorageError};
@@ -12,6 +14,9 @@ use crate::catalog::PostgresCatalog;
 use crate::connect::{PostgresBackend, connect_once};
 use crate::metadata;
 use crate::namespace::PostgresNamespace;
+
+/// Longest the first connection and the making of the metadata schema may take.
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// Where tenants live and how many connections may be open.
 #[derive(Clone, Copy)]
@@ -52,10 +57,16 @@ impl PostgresProvider {
             return Err(unfit("number of connections", "a maximum of at least 2 and of the minimum"));
         }
         let backend = PostgresBackend::parse(options.url)?;
-        let mut connection = connect_once(&backend).await?;
-        metadata::prepare(&mut connection, options.metadata_schema).await?;
-        // The server notices by itself should this fail.
-        let _ = connection.close().await;
+        let prepared = async {
+            let mut connection = connect_once(&backend).await?;
+            metadata::prepare(&mut connection, options.metadata_schema).await?;
+            // The server notices by itself should this fail.
+            let _ = connection.close().await;
+            Ok(())
+        };
+        tokio::time::timeout(START_LIMIT, prepared)
+            .await
+            .unwrap_or_else(|_| Err(backend.explain(&sqlx::Error::Io(io::ErrorKind::TimedOut.into()))))?;
 
         let explained = PostgresBackend::parse(options.url)?;
         let pool = Pool::open(backend, limits).await.map_err(|error| explained.explain(&error))?;

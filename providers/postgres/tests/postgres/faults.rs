@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nimbus_namespace::conformance::{CommitBuilder, put};
-use nimbus_namespace::{CommitGroup, Namespace, NamespaceProvider, Space, StorageError};
+use nimbus_namespace::{CommitGroup, Direction, KeyRange, Namespace, NamespaceProvider, Space, StorageError};
 use nimbus_test_servers::{Mode, Postgres, Proxy};
 use nimbus_types::Sequence;
 use sqlx::Row;
 
-use crate::setting::{Place, commit, create_and_open, tenant};
+use crate::setting::{Place, commit, create_and_open, figure, tenant};
 
 /// Turns a hang into a failure; nothing here takes nearly as long.
 async fn ends<T>(work: impl Future<Output = T>) -> T {
@@ -301,4 +301,52 @@ async fn snapshots_that_take_every_connection_leave_commits_theirs() {
     assert!(matches!(&refused, Err(StorageError::Busy(text)) if text.contains("snapshots")), "{refused:?}");
     drop(held);
     assert_eq!(ends(namespace.snapshot()).await.unwrap().head(), builder.head());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_dropped_half_way_never_answer_for_another() {
+    let Some(place) = Place::shared("postgres dropped reads") else { return };
+    let provider = place.connect().await;
+    let namespace = create_and_open(&provider, "a").await;
+    let mut builder = CommitBuilder::new();
+    let changes = (0..100_u8).map(|n| put(Space::Documents, [n], [n; 2000])).collect();
+    commit(&*namespace, &mut builder, changes).await;
+    let mut random = fastrand::Rng::with_seed(3);
+    for _ in 0..300 {
+        let limit = Duration::from_micros(random.u64(0..800));
+        let dropped = tokio::time::timeout(limit, async {
+            let snapshot = namespace.snapshot().await.unwrap();
+            loop {
+                let scanned = snapshot.scan(Space::Documents, &KeyRange::all(), Direction::Forward, 50).await;
+                assert_eq!(scanned.unwrap().entries.len(), 50);
+            }
+        });
+        let _: Result<(), _> = dropped.await;
+        let key = [random.u8(0..100)];
+        let value = namespace.snapshot().await.unwrap().get(Space::Documents, &key).await.unwrap();
+        assert_eq!(value.unwrap(), vec![key[0]; 2000]);
+        assert_eq!(namespace.head().await.unwrap(), *builder.head());
+    }
+    assert!(figure(&*namespace, "connections_open") <= 8.0);
+}
+
+#[test]
+fn a_snapshot_may_be_dropped_outside_of_the_runtime() {
+    let Some(place) = Place::shared("postgres drops outside") else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (namespace, snapshot) = runtime.block_on(async {
+        let namespace = create_and_open(&*place.connect().await, "a").await;
+        let snapshot = namespace.snapshot().await.unwrap();
+        (namespace, snapshot)
+    });
+    drop(snapshot);
+    runtime.block_on(async {
+        let late = namespace.snapshot().await.unwrap();
+        assert!(late.get(Space::Meta, b"k").await.unwrap().is_none());
+        late
+    });
+    let last = runtime.block_on(async { namespace.snapshot().await.unwrap() });
+    drop(runtime);
+    drop(last);
+    drop(namespace);
 }
