@@ -182,8 +182,15 @@ impl Catalog for MysqlCatalog {
         let (RemnantChange::Note(name) | RemnantChange::Forget(name)) = remnant;
         let replacement = self.replacement(tenant, from, to, name);
         let note = self.note(tenant, to.generation, remnant);
-        // Not tried again when contact is lost: the second try would find the first one's row.
-        Ok(self.replace_once(&replacement, &note).await?)
+        retried(|| async {
+            let replaced = self.replace_once(&replacement, &note).await;
+            replaced.map_err(|failure| match failure {
+                // Not tried again when contact is lost: the second try would find the first one's row.
+                Failure::Lost(text) => Failure::Refused(StorageError::Unavailable(text)),
+                undone => undone,
+            })
+        })
+        .await
     }
 
     async fn tenants(&self) -> Result<Vec<TenantId>> {
@@ -244,7 +251,9 @@ impl Catalog for MysqlCatalog {
             _ => drop(ask(&mut lease, restore).await?),
         }
         match dropped {
-            Err(Failure::Undone(StorageError::Busy(_))) => Ok(false),
+            Err(Failure::Undone(StorageError::Busy(_)) | Failure::Refused(StorageError::Busy(_))) => {
+                Ok(false)
+            }
             dropped => Ok(dropped.map(|_| true)?),
         }
     }

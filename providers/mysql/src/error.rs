@@ -40,9 +40,9 @@ pub(crate) fn classify(error: &dyn DatabaseError) -> Failure {
 fn failure(number: u16) -> Failure {
     let text = |what: &str| format!("{what} (error {number})");
     let error = match number {
-        // Undone, and worth another try: deadlock, lock wait, changed since the transaction began (MariaDB's
-        // innodb_snapshot_isolation), changed definition, lock table full.
-        1213 | LOCK_WAIT_TIMEOUT | 1206 => {
+        // Undone, and worth another try: deadlock, lock table full, changed since the transaction began
+        // (MariaDB's innodb_snapshot_isolation), changed definition.
+        1213 | 1206 => {
             return Failure::Undone(StorageError::Busy(text("locks were in the way")));
         }
         1020 | 1412 => {
@@ -52,6 +52,8 @@ fn failure(number: u16) -> Failure {
         1053 | 1077 | 1079 | 1080 | 1152 | 1154..=1161 | 1184 | 1317 | 1927 | 1969 | 3024 | 3169 | 4031 => {
             return Failure::Lost(text("the database ended the connection"));
         }
+        // It has been waited for already.
+        LOCK_WAIT_TIMEOUT => StorageError::Busy(text("somebody holds a lock")),
         DATABASE_EXISTS => StorageError::AlreadyExists,
         // A tenant's database, or a table of it, is gone.
         1049 | 1146 => StorageError::NotFound,
@@ -81,6 +83,7 @@ mod tests {
     #[test]
     fn numbers_become_the_failures_they_mean() {
         assert!(matches!(failure(1213), Failure::Undone(StorageError::Busy(_))));
+        assert!(matches!(failure(1205), Failure::Refused(StorageError::Busy(_))));
         assert!(matches!(failure(1053), Failure::Lost(_)));
         assert!(matches!(failure(1146), Failure::Refused(StorageError::NotFound)));
         assert!(matches!(failure(1153), Failure::Refused(StorageError::Refused(_))));

@@ -28,8 +28,7 @@ const SORT_BUFFER_BYTES: u32 = 4 << 20;
 /// Prepared statements kept on a connection; only commits of large values prepare any.
 const PREPARED_STATEMENTS: usize = 8;
 
-/// The server, as the pool connects to it.
-#[derive(Debug)]
+/// The server, as the pool connects to it. It has no `Debug`: the options hold the password.
 pub(crate) struct Server {
     options: MySqlConnectOptions,
     /// The server's `max_allowed_packet`, as the newest connection found it.

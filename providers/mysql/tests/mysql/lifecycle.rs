@@ -161,6 +161,20 @@ async fn a_removal_does_not_wait_for_open_snapshots_and_is_finished_after_them()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lock_held_outside_makes_a_commit_busy_and_no_more() {
+    let Some(place) = Place::shared("mysql lock held outside") else { return };
+    let provider = place.connect().await;
+    let namespace = create_and_open(&provider, "acme").await;
+    let mut operator = Operator::at(&place).await;
+    operator.run(format!("START TRANSACTION; SELECT * FROM {}acme.head FOR UPDATE", place.prefix)).await;
+    let mut builder = CommitBuilder::new();
+    let refused = commit_one(&*namespace, &mut builder.clone(), "key", "value").await;
+    assert!(matches!(refused, Err(StorageError::Busy(_))), "{refused:?}");
+    operator.run("ROLLBACK").await;
+    commit_one(&*namespace, &mut builder, "key", "value").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_whose_database_somebody_dropped_can_be_removed_and_made_anew() {
     let Some(place) = Place::shared("mysql dropped database") else { return };
     let provider = place.connect().await;
