@@ -6,6 +6,7 @@
 
 mod columns;
 mod cursor;
+mod failure;
 mod protocol;
 mod value;
 
@@ -21,15 +22,14 @@ use hyper::header::HeaderValue;
 use nimbus_namespace::remote::NamespaceName;
 use nimbus_namespace::{Result, StorageError};
 
-use self::protocol::{
-    Batch, BatchResult, Condition, HttpError, PipelineRequest, PipelineResponse, Step, StreamRequest,
-    WireError,
-};
+use self::failure::{position, refusal};
+use self::protocol::{Batch, BatchResult, Condition, PipelineRequest, PipelineResponse, Step, StreamRequest};
 use crate::http::{Answered, Unanswered};
 use crate::server::Server;
 
 pub(crate) use self::columns::Columns;
 pub(crate) use self::cursor::Cursor;
+pub(crate) use self::failure::{At, Failure, Outcome, is_missing_namespace};
 pub(crate) use self::protocol::{Row, Statement, StepResult};
 pub(crate) use self::value::Value;
 
@@ -41,9 +41,10 @@ const TRANSFER_LIMIT_A_MIB: Duration = Duration::from_millis(250);
 pub(crate) const HEAD_LIMIT: Duration = Duration::from_secs(5);
 
 const PIPELINE: &str = "/v3/pipeline";
-/// How often, and after what pause, a namespace that is there is asked again when sqld says that it is not.
-const PRESENCE_TRIES: usize = 20;
-const PRESENCE_PAUSE: Duration = Duration::from_millis(50);
+/// How often, and after what pause, a request is sent again that the server has not looked at: because it
+/// had too many, or because it says that a namespace that is there is not.
+const TRIES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How a transaction begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,99 +54,6 @@ pub(crate) enum Begin {
     /// It takes the write lock at once.
     Write,
 }
-
-/// Where in a transaction a statement failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum At {
-    /// Before the first statement.
-    Begin,
-    /// At the statement of that index.
-    Statement(usize),
-    /// At COMMIT: what became of the transaction is not known.
-    Commit,
-}
-
-/// Why a transaction has no result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// The server could not be reached; nothing was done.
-    Unreachable,
-    /// There is no answer, or none that says: the transaction may have been committed, or may yet be.
-    Lost,
-    /// The namespace does not exist (any more).
-    NoNamespace,
-    /// The namespace exists, and the server answers as if it did not; nothing was done.
-    Withheld,
-    /// The credentials were refused; nothing was done.
-    Denied,
-    /// The server takes no more requests for the moment; nothing was done.
-    Throttled,
-    /// A statement failed and the transaction was rolled back, unless it was COMMIT itself.
-    Sql {
-        /// Which it was.
-        at: At,
-        /// sqld's code, such as `SQLITE_BUSY`.
-        code: String,
-    },
-}
-
-impl Failure {
-    /// Whether the transaction can have been committed, or may yet be.
-    pub(crate) fn is_uncertain(&self) -> bool {
-        matches!(self, Self::Lost | Self::Sql { at: At::Commit, .. })
-    }
-
-    /// Whether a constraint failed at the statement of that index.
-    pub(crate) fn is_constraint_at(&self, index: usize) -> bool {
-        matches!(self, Self::Sql { at: At::Statement(at), code } if *at == index && code.starts_with("SQLITE_CONSTRAINT"))
-    }
-}
-
-impl From<Failure> for StorageError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Unreachable => Self::Unavailable("the libSQL primary cannot be reached".into()),
-            Failure::Lost => Self::Unavailable("the libSQL primary did not answer".into()),
-            Failure::NoNamespace => Self::NotFound,
-            Failure::Withheld => Self::Unavailable(
-                "the libSQL primary withholds a namespace that it has; the auth token may not cover it"
-                    .into(),
-            ),
-            Failure::Denied => Self::Unavailable("the libSQL primary refuses the credentials".into()),
-            Failure::Throttled => Self::Busy("the libSQL primary takes no more requests".into()),
-            Failure::Sql { code, .. } => from_code(&code),
-        }
-    }
-}
-
-/// Codes as `libsql-server/src/hrana/stmt.rs` and `batch.rs` write them.
-fn from_code(code: &str) -> StorageError {
-    let text = format!("the libSQL primary answered {code}");
-    match code {
-        "SQLITE_BUSY" | "SQLITE_LOCKED" | "TRANSACTION_BUSY" => StorageError::Busy(text),
-        "SQLITE_TOOBIG" | "ARGS_INVALID" => StorageError::Refused(text),
-        "BLOCKED" | "SQLITE_READONLY" | "SQLITE_AUTH" | "SQLITE_PERM" => StorageError::Unavailable(text),
-        // SQLITE_UNKNOWN is SQLITE_ERROR: the statements are fixed, so the tables must be at fault.
-        "SQLITE_CORRUPT" | "SQLITE_NOTADB" | "SQLITE_CONSTRAINT" | "SQLITE_MISMATCH" | "SQLITE_UNKNOWN" => {
-            StorageError::Corruption(text)
-        }
-        _ => StorageError::Transient(text),
-    }
-}
-
-impl WireError {
-    /// The code, held to the shape of codes so that nothing else of an answer is ever printed.
-    fn into_code(self) -> String {
-        let is_code = |code: &String| {
-            let known = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-            code.len() <= 64 && code.bytes().all(known)
-        };
-        self.code.filter(is_code).unwrap_or_else(|| "an error without a code".into())
-    }
-}
-
-/// The result of a transaction.
-pub(crate) type Outcome<T> = std::result::Result<T, Failure>;
 
 /// Figures that only grow.
 #[derive(Debug, Default)]
@@ -201,7 +109,7 @@ impl Database {
             requests: vec![StreamRequest::Batch { batch: &batch }, StreamRequest::Close],
         });
         let limit = limit + TRANSFER_LIMIT_A_MIB * (body.len() >> 20) as u32;
-        for _ in 0..PRESENCE_TRIES {
+        for _ in 0..TRIES {
             self.count(batch.steps.len());
             let sent =
                 self.server.http.send(Method::POST, PIPELINE, &self.headers(), body.clone(), limit).await;
@@ -209,6 +117,7 @@ impl Database {
             self.server.contact.note(&result);
             match result {
                 Err(Failure::NoNamespace) => self.require_presence().await?,
+                Err(Failure::Throttled) => tokio::time::sleep(PAUSE).await,
                 result => return result,
             }
         }
@@ -226,7 +135,7 @@ impl Database {
     /// Carries `statements` out in one reading transaction and streams their rows.
     pub(crate) async fn stream(&self, statements: Vec<Statement>) -> Outcome<Cursor> {
         let batch = transaction(Begin::Read, statements);
-        for _ in 0..PRESENCE_TRIES {
+        for _ in 0..TRIES {
             self.count(batch.steps.len());
             let opened = Cursor::open(&self.server, self.headers().into(), &batch).await;
             self.server.contact.note(&opened);
@@ -244,7 +153,7 @@ impl Database {
     async fn require_presence(&self) -> Outcome<()> {
         match self.server.admin.exists(self.name.as_str()).await {
             Ok(true) => {
-                tokio::time::sleep(PRESENCE_PAUSE).await;
+                tokio::time::sleep(PAUSE).await;
                 Ok(())
             }
             Ok(false) => Err(Failure::NoNamespace),
@@ -266,8 +175,7 @@ fn answered(sent: std::result::Result<Answered, Unanswered>) -> Outcome<Bytes> {
     match sent {
         Ok(Answered { status: 200, body }) => Ok(body),
         Ok(Answered { status, body }) => Err(refusal(status, &body)),
-        Err(Unanswered::Unreachable) => Err(Failure::Unreachable),
-        Err(Unanswered::Lost) => Err(Failure::Lost),
+        Err(unanswered) => Err(unanswered.into()),
     }
 }
 
@@ -309,31 +217,6 @@ fn result_of(body: &[u8], count: usize) -> Outcome<Vec<StepResult>> {
         return Err(Failure::Lost);
     }
     Ok(carried_out.into_iter().skip(1).take(count).collect())
-}
-
-/// What a step of a transaction of `count` statements is.
-fn position(step: usize, count: usize) -> At {
-    match step {
-        0 => At::Begin,
-        step if step <= count => At::Statement(step - 1),
-        _ => At::Commit,
-    }
-}
-
-/// What an answer without success says.
-fn refusal(status: u16, body: &[u8]) -> Failure {
-    match status {
-        401 | 403 => Failure::Denied,
-        429 => Failure::Throttled,
-        404 if is_missing_namespace(body) => Failure::NoNamespace,
-        _ => Failure::Lost,
-    }
-}
-
-/// Whether an answer says that there is no such namespace, in sqld's words: a proxy in between may
-/// answer 404 for reasons of its own.
-pub(crate) fn is_missing_namespace(body: &[u8]) -> bool {
-    serde_json::from_slice::<HttpError>(body).is_ok_and(|body| body.error.ends_with("doesn't exist"))
 }
 
 /// A request's body; none of the messages can fail to be written.
@@ -381,20 +264,5 @@ mod tests {
         assert!(matches!(failed_at(0), Failure::Sql { at: At::Begin, .. }));
         assert!(failed_at(2).is_uncertain(), "COMMIT itself");
         assert!(!StorageError::from(failed_at(1)).to_string().contains("secret"));
-    }
-
-    #[test]
-    fn codes_of_another_shape_are_not_repeated() {
-        let code = |text: &str| WireError { code: Some(text.into()) }.into_code();
-        assert_eq!(code("SQLITE_BUSY"), "SQLITE_BUSY");
-        assert!(!code("near \"secret\"").contains("secret"));
-    }
-
-    #[test]
-    fn statuses_become_what_they_mean() {
-        assert_eq!(refusal(404, br#"{"error":"Namespace `a` doesn't exist"}"#), Failure::NoNamespace);
-        assert_eq!(refusal(404, b"<html>not found</html>"), Failure::Lost);
-        assert_eq!(refusal(401, b""), Failure::Denied);
-        assert_eq!(refusal(500, b""), Failure::Lost);
     }
 }

@@ -15,6 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 
 use crate::endpoint::Endpoint;
 
@@ -22,13 +23,15 @@ use crate::endpoint::Endpoint;
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// How long a connection that nobody uses is kept.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
+/// Most requests under way at once; sqld takes 128 and as many that wait, from all its clients together.
+const MOST_REQUESTS: usize = 64;
 /// Largest body that is read as a whole; sqld's own limit is 32 MB.
 const BODY_BYTES: usize = 128 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unanswered {
-    /// No connection: the request was never sent.
+    /// No connection, or no place among those under way: the request was never sent.
     Unreachable,
     /// The connection or the time ended: the request may have been carried out, or may yet be.
     Lost,
@@ -48,6 +51,7 @@ pub(crate) struct HttpClient {
     authorization: Option<HeaderValue>,
     /// Replaced after a lost answer, so that no request waits on a connection that may be dead.
     pool: RwLock<Pool>,
+    places: Semaphore,
 }
 
 /// Encryption is set up only where it is asked for, because it needs the system's root certificates.
@@ -63,7 +67,7 @@ impl HttpClient {
     pub(crate) fn new(endpoint: Endpoint, authorization: Option<&str>) -> Result<Self, &'static str> {
         let authorization = authorization.map(secret).transpose()?;
         let pool = RwLock::new(Pool::new(endpoint.is_encrypted())?);
-        Ok(Self { endpoint, authorization, pool })
+        Ok(Self { endpoint, authorization, pool, places: Semaphore::new(MOST_REQUESTS) })
     }
 
     /// The server's host and port.
@@ -106,6 +110,8 @@ impl HttpClient {
         limit: Duration,
         exchange: impl Future<Output = Result<T, Unanswered>>,
     ) -> Result<T, Unanswered> {
+        let place = tokio::time::timeout(limit, self.places.acquire()).await;
+        let Ok(Ok(_place)) = place else { return Err(Unanswered::Unreachable) };
         let result = tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Unanswered::Lost));
         if matches!(result, Err(Unanswered::Lost))
             && let Ok(fresh) = Pool::new(self.endpoint.is_encrypted())

@@ -159,8 +159,9 @@ impl NamespaceProvider for LibsqlProvider {
 
     fn remove<'a>(&'a self, tenant: &'a TenantId) -> Answer<'a, ()> {
         Answer::waiting(async move {
-            let name = self.directory.find(tenant).await?;
-            self.known.lock().names.insert(tenant.clone(), name);
+            if let Ok(name) = self.directory.find(tenant).await {
+                self.known.lock().names.insert(tenant.clone(), name);
+            }
             self.directory.remove(tenant).await?;
             self.forget(tenant).await
         })

@@ -13,11 +13,11 @@ use hyper::Method;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 
+use super::failure::{position, refusal};
 use super::protocol::{
     Batch, CursorEntry, CursorOpened, CursorRequest, CursorRow, PipelineRequest, Row, StreamRequest,
 };
-use super::{Failure, Outcome, PIPELINE, REQUEST_LIMIT, encoded, position, refusal};
-use crate::http::Unanswered;
+use super::{At, Failure, Outcome, PIPELINE, REQUEST_LIMIT, encoded};
 use crate::server::Server;
 
 /// How long the next piece of an answer may take.
@@ -47,11 +47,7 @@ impl Cursor {
         batch: &Batch,
     ) -> Outcome<Self> {
         let body = encoded(&CursorRequest { batch });
-        let response = server.http.open(Method::POST, "/v3/cursor", &headers, body, REQUEST_LIMIT).await;
-        let response = response.map_err(|unanswered| match unanswered {
-            Unanswered::Unreachable => Failure::Unreachable,
-            Unanswered::Lost => Failure::Lost,
-        })?;
+        let response = server.http.open(Method::POST, "/v3/cursor", &headers, body, REQUEST_LIMIT).await?;
         let status = response.status().as_u16();
         let mut cursor = Self {
             server: Arc::clone(server),
@@ -91,7 +87,7 @@ impl Cursor {
                     });
                 }
                 CursorEntry::Error { error } => {
-                    return Err(Failure::Sql { at: super::At::Begin, code: error.into_code() });
+                    return Err(Failure::Sql { at: At::Begin, code: error.into_code() });
                 }
                 CursorEntry::Other => {}
             }

@@ -132,8 +132,11 @@ async fn two_processes_that_add_to_one_document_reach_the_exact_sum() {
             namespace
         }));
     }
+    let mut namespaces = Vec::new();
     for adder in adders {
-        let namespace = adder.await.unwrap();
+        namespaces.push(adder.await.unwrap());
+    }
+    for namespace in namespaces {
         assert_eq!(count_of(&*namespace).await.0, 2 * EACH);
         assert_eq!(namespace.head().await.unwrap().sequence.0, 2 * EACH);
         assert!(counter(&*namespace, "replica_rebuilds_total") < 2, "it follows the log");
