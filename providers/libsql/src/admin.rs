@@ -1,8 +1,8 @@
 //! The admin API of sqld: makes and removes its namespaces.
 //!
-//! Source: libsql-server/src/http/admin/mod.rs of sqld 0.24. Promises: a namespace that is made here
-//! answers a commit only after it has been synced to disk (`durability_mode` strong). Deliberately unknown: what is
-//! in a namespace.
+//! Source: `libsql-server/src/http/admin/mod.rs` of sqld 0.24. Promises: a namespace that is made here
+//! answers a commit only after it has been synced to disk (`durability_mode` strong). Deliberately unknown:
+//! what is in a namespace.
 
 use std::time::Duration;
 

@@ -64,7 +64,8 @@ impl LibsqlCatalog {
             Value::Text(name.as_str().into()),
         ];
         let Some(from) = from else {
-            let sql = "INSERT INTO tenants (prefix, tenant_id, generation, state, name) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let sql = "INSERT INTO tenants (prefix, tenant_id, generation, state, name) \
+                       VALUES (?1, ?2, ?3, ?4, ?5)";
             return Statement::new(sql, args);
         };
         args.extend([Value::Integer(from.generation.cast_signed()), Value::Text(from.state.text().into())]);
@@ -77,7 +78,8 @@ impl LibsqlCatalog {
     fn change_remnant(&self, tenant: &TenantId, to: TenantRow, change: RemnantChange<'_>) -> Statement {
         match change {
             RemnantChange::Note(name) => Statement::new(
-                "INSERT INTO remnants (name, prefix, tenant_id, generation) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+                "INSERT INTO remnants (name, prefix, tenant_id, generation) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT DO NOTHING",
                 [
                     Value::Text(name.as_str().into()),
                     self.prefix(),

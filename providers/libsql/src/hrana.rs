@@ -21,6 +21,7 @@ use hyper::Method;
 use hyper::header::HeaderValue;
 use nimbus_namespace::remote::NamespaceName;
 use nimbus_namespace::{Result, StorageError};
+use tokio::time::Instant;
 
 use self::failure::{position, refusal};
 use self::protocol::{Batch, BatchResult, Condition, PipelineRequest, PipelineResponse, Step, StreamRequest};
@@ -124,10 +125,14 @@ impl Database {
         Err(Failure::Withheld)
     }
 
-    /// Reads with `statements` at one state, in one round trip. Asks once more when the answer is lost.
+    /// Reads with `statements` at one state, in one round trip. Asks once more when the answer is lost and
+    /// there is time left.
     pub(crate) async fn read(&self, statements: Vec<Statement>, limit: Duration) -> Outcome<Vec<StepResult>> {
-        match self.transact(Begin::Read, statements.clone(), limit).await {
-            Err(Failure::Lost) => self.transact(Begin::Read, statements, limit).await,
+        let began = Instant::now();
+        let first = self.transact(Begin::Read, statements.clone(), limit).await;
+        let left = limit.saturating_sub(began.elapsed());
+        match first {
+            Err(Failure::Lost) if !left.is_zero() => self.transact(Begin::Read, statements, left).await,
             result => result,
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Promises: a commit is fenced by the head on the primary and durable there before it is answered; reads
 //! come from a SQLite file in the cache folder, which follows the primary's commit log and is copied anew
-//! whenever it does not fit; several servers may share one primary. What the tables hold, and what happens while the
-//! primary is away, is in this crate's README. Deliberately unknown: what keys and values mean.
+//! whenever it does not fit; several servers may share one primary. What the tables hold, and what happens
+//! while the primary is away, is in this crate's README. Deliberately unknown: what keys and values mean.
 
 mod admin;
 mod cache;

@@ -1,9 +1,9 @@
 //! The namespace contract on a primary and its replica.
 //!
-//! Promises: a view is taken after the primary was asked for its head and the replica brought there, so that it
-//! shows what other servers have committed; while the primary is away, views show the newest state
-//! known here, never one older than a commit this server has acknowledged. A commit is acknowledged after the
-//! primary has made it durable and the replica holds it.
+//! Promises: a view is taken after the primary was asked for its head and the replica brought there, so
+//! that it shows what other servers have committed; while the primary is away, views show the newest state
+//! known here, never one older than a commit this server has acknowledged. A commit is acknowledged after
+//! the primary has made it durable and the replica holds it. Deliberately unknown: tenants' names.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

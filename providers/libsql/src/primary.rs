@@ -27,11 +27,19 @@ use self::commit::Fence;
 const HEAD: &str = "SELECT sequence, time_ms, digest, log_start, fence FROM head";
 /// Records after `?1`, all of the next 64 or, when those are large, none: they come with the head in one
 /// answer, which sqld holds to a size.
-const NEXT_RECORDS: &str = "SELECT record, index_changes FROM commit_log WHERE sequence > ?1 AND sequence <= ?1 + 64 AND \
-     (SELECT sum(length(record) + length(index_changes)) FROM commit_log WHERE sequence > ?1 AND sequence <= ?1 + 64) \
-     <= 1048576 ORDER BY sequence";
+const NEXT_RECORDS: &str = "SELECT record, index_changes FROM commit_log \
+     WHERE sequence > ?1 AND sequence <= ?1 + 64 AND 1048576 >= \
+     (SELECT sum(length(record) + length(index_changes)) FROM commit_log \
+     WHERE sequence > ?1 AND sequence <= ?1 + 64) ORDER BY sequence";
 const RECORDS: &str =
     "SELECT record, index_changes FROM commit_log WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence";
+/// At most `?2` records after `?1`, up to the one with which their bytes reach `?3`.
+const PAGE_OF_RECORDS: &str = "SELECT record FROM commit_log WHERE sequence > ?1 AND sequence <= coalesce( \
+     (SELECT min(sequence) FROM (SELECT sequence, sum(bytes) OVER (ORDER BY sequence) AS total FROM \
+     (SELECT sequence, length(record) AS bytes FROM commit_log \
+     WHERE sequence > ?1 ORDER BY sequence LIMIT ?2)) WHERE total >= ?3), ?1 + ?2) ORDER BY sequence";
+/// Records asked for at once.
+const PAGE_ROWS: u64 = 4096;
 /// What `PRAGMA synchronous` answers where commits are synced.
 const SYNCHRONOUS_FULL: i64 = 2;
 
@@ -124,13 +132,10 @@ impl Primary {
     async fn fill(&self, page: &mut LogPage) -> Result<()> {
         while page.wanted() > 0 {
             let after = page.last();
+            let rows = page.wanted().min(PAGE_ROWS);
             let query = Statement::new(
-                // As many as reach the page's bytes, the one that reaches them included.
-                "SELECT record FROM commit_log WHERE sequence > ?1 AND sequence <= coalesce((SELECT min(sequence) FROM \
-                 (SELECT sequence, sum(length(record)) OVER (ORDER BY sequence) AS bytes FROM \
-                 (SELECT sequence, record FROM commit_log WHERE sequence > ?1 ORDER BY sequence LIMIT ?2)) \
-                 WHERE bytes >= ?3), ?1 + ?2) ORDER BY sequence LIMIT ?2",
-                [integer(after.0), integer(page.wanted().min(4096)), integer(PAGE_BYTES as u64)],
+                PAGE_OF_RECORDS,
+                [integer(after.0), integer(rows), integer(PAGE_BYTES as u64)],
             );
             let mut cursor = self.database.stream(vec![query]).await?;
             while let Some((_, row)) = cursor.next().await? {

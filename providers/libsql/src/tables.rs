@@ -33,7 +33,8 @@ const TENANT_TABLES: [&str; 5] = [
         index_changes BLOB NOT NULL
     ) STRICT",
     "CREATE TABLE documents (key BLOB NOT NULL PRIMARY KEY, document BLOB NOT NULL) STRICT",
-    "CREATE TABLE index_entries (key BLOB NOT NULL PRIMARY KEY, document_key BLOB NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE index_entries (key BLOB NOT NULL PRIMARY KEY, document_key BLOB NOT NULL) \
+     STRICT, WITHOUT ROWID",
     "CREATE TABLE meta (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL) STRICT",
 ];
 

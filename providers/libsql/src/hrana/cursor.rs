@@ -1,8 +1,8 @@
 //! Rows of a reading transaction as they come, however many there are.
 //!
 //! Promises: memory holds a row and a piece of the network's at a time; an end that is not the
-//! transaction's own end is an error. A cursor that is dropped early leaves its transaction to sqld, which ends it
-//! after ten seconds. sqld limits the size of whole answers (10 MB), not of a cursor's.
+//! transaction's own end is an error. A cursor that is dropped early leaves its transaction to sqld, which
+//! ends it after ten seconds. sqld limits the size of whole answers (10 MB), not of a cursor's.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -51,7 +51,8 @@ impl Failure {
 
     /// Whether a constraint failed at the statement of that index.
     pub(crate) fn is_constraint_at(&self, index: usize) -> bool {
-        matches!(self, Self::Sql { at: At::Statement(at), code } if *at == index && code.starts_with("SQLITE_CONSTRAINT"))
+        let Self::Sql { at, code } = self else { return false };
+        *at == At::Statement(index) && code.starts_with("SQLITE_CONSTRAINT")
     }
 }
 

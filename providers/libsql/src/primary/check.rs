@@ -1,7 +1,8 @@
 //! The physical check of a tenant's namespace on the primary.
 //!
 //! Promises: reads only, holds one record in memory at a time; every finding says that it is the
-//! primary's. Deliberately unknown: whether entries add up to the digest, which the engine's verification tells.
+//! primary's. Deliberately unknown: whether entries add up to the digest, which the engine's verification
+//! tells.
 
 use nimbus_namespace::{CommitRecord, Head, PhysicalReport, Result, StorageError};
 

@@ -213,7 +213,8 @@ fn apply(statements: &mut Vec<Statement>, space: Space, net: &NetChanges<'_>) {
     for puts in net.puts.chunks(ROWS_A_STATEMENT) {
         let args: Vec<_> = puts.iter().flat_map(|(key, value)| [blob(key), blob(value)]).collect();
         let sql = format!(
-            "INSERT INTO {table} (key, {value}) VALUES {} ON CONFLICT (key) DO UPDATE SET {value} = excluded.{value}",
+            "INSERT INTO {table} (key, {value}) VALUES {} \
+             ON CONFLICT (key) DO UPDATE SET {value} = excluded.{value}",
             repeated("(?, ?)", puts.len())
         );
         statements.push(Statement::new(Cow::Owned(sql), args));
@@ -231,4 +232,32 @@ fn blob(bytes: &Bytes) -> Value {
 
 fn repeated(part: &str, times: usize) -> String {
     vec![part; times].join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use nimbus_namespace::conformance::{CommitBuilder, put};
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_told_by_its_mark_and_nothing_else() {
+        let mut builder = CommitBuilder::new();
+        let group = builder.group([vec![put(Space::Meta, "key", "value")], vec![]]);
+        let attempt = |mark| Attempt { expected: Sequence::ZERO, group: &group, mark };
+        let [own, other] = [WriterMark::random().unwrap(), WriterMark::random().unwrap()];
+        let outcome = |head: Head, writer: Option<WriterMark>| {
+            attempt(own).outcome(head, writer.as_ref().map(WriterMark::as_bytes), Sequence(2))
+        };
+        let at = |sequence| Head { sequence: Sequence(sequence), log_start: Sequence(1), ..Head::empty() };
+
+        assert_eq!(outcome(at(2), Some(own)).unwrap(), *builder.head());
+        assert_eq!(outcome(at(7), Some(own)).unwrap(), *builder.head(), "others have gone on");
+        assert!(matches!(outcome(at(0), None), Err(StorageError::Transient(_))), "it was not made");
+        let moved = outcome(at(2), Some(other));
+        assert!(matches!(moved, Err(StorageError::HeadMoved { actual: Sequence(2) })), "{moved:?}");
+        let moved = outcome(at(1), None);
+        assert!(matches!(moved, Err(StorageError::HeadMoved { actual: Sequence(1) })), "{moved:?}");
+        assert!(matches!(outcome(at(9), None), Err(StorageError::OutcomeUnknown(_))), "its row was trimmed");
+    }
 }
