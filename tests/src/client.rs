@@ -136,6 +136,13 @@ impl Client {
         self.post("/api/tenants", json!({ "id": tenant })).expect_status(201);
     }
 
+    /// The list of tenants, as the server orders it.
+    pub fn tenants(&self) -> Vec<String> {
+        let list = self.get("/api/tenants").expect_status(200).json();
+        let list = list["tenants"].as_array().expect("a list of tenants");
+        list.iter().map(|id| id.as_str().expect("an id is a string").to_owned()).collect()
+    }
+
     /// Inserts a document and returns its id.
     pub fn insert(&self, tenant: &str, table: &str, fields: &Value) -> String {
         let body = json!({ "table": table, "fields": fields });
@@ -147,6 +154,13 @@ impl Client {
     pub fn document(&self, tenant: &str, table: &str, id: &str) -> Value {
         let reply = self.get(&format!("/api/tenants/{tenant}/documents/{table}/{id}")).expect_status(200);
         reply.json()["document"].clone()
+    }
+
+    /// All documents of a table with at most 1,000.
+    pub fn documents(&self, tenant: &str, table: &str) -> Vec<Value> {
+        let path = format!("/api/tenants/{tenant}/documents/{table}?limit=1000");
+        let list = self.get(&path).expect_status(200).json();
+        list["data"].as_array().expect("a list of documents").clone()
     }
 
     /// The consistency report.

@@ -35,13 +35,14 @@ impl Provider {
     }
 }
 
-/// Makes a `#[test]` of each function for every provider of files: `fn check(provider: Provider)` becomes
-/// `sqlite::check` and `redb::check`.
+/// Makes a `#[test]` of each function for every provider: `fn check(provider: Provider)` becomes
+/// `sqlite::check`, `redb::check`, `postgres::check`, `mysql::check` and `libsql_replica::check`.
 #[macro_export]
 macro_rules! on_every_provider {
     ($($check:ident),+ $(,)?) => {
         $crate::on_one_provider! { sqlite, Sqlite, $($check),+ }
         $crate::on_one_provider! { redb, Redb, $($check),+ }
+        $crate::on_every_server! { $($check),+ }
     };
 }
 

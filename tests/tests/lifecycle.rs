@@ -8,7 +8,7 @@ use std::thread;
 use nimbus_tests::{
     Client, Installation, PATIENCE, Provider, assert_error, on_every_provider, seeded, wait_until,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 on_every_provider! {
     ids_that_look_alike_are_tenants_of_their_own,
@@ -28,21 +28,10 @@ fn look_alikes() -> Vec<String> {
     ids
 }
 
-fn documents(client: &Client, tenant: &str) -> Value {
-    client.get(&format!("/api/tenants/{tenant}/documents/notes")).expect_status(200).json()["data"].clone()
-}
-
-fn listed(client: &Client) -> BTreeSet<String> {
-    let list = client.get("/api/tenants").expect_status(200).json();
-    let list: Vec<_> = list["tenants"].as_array().expect("a list").iter().map(text).collect();
-    assert!(list.is_sorted(), "{list:?}");
-    let set: BTreeSet<_> = list.iter().cloned().collect();
-    assert_eq!(set.len(), list.len(), "each once: {list:?}");
-    set
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().expect("a string").to_owned()
+fn sorted(ids: &[String]) -> Vec<String> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids
 }
 
 fn ids_that_look_alike_are_tenants_of_their_own(provider: Provider) {
@@ -61,10 +50,10 @@ fn ids_that_look_alike_are_tenants_of_their_own(provider: Provider) {
 
     let server = installation.start();
     let client = server.client();
-    assert_eq!(listed(&client), ids.iter().cloned().collect());
+    assert_eq!(client.tenants(), sorted(&ids));
     for id in &ids {
-        let found = documents(&client, id);
-        assert_eq!((found.as_array().map(Vec::len), &found[0]["owner"]), (Some(1), &json!(id)));
+        let found = client.documents(id, "notes");
+        assert_eq!((found.len(), &found[0]["owner"]), (1, &json!(id)));
     }
     let (gone, kept) = ids.split_at(ids.len() / 2);
     for id in gone {
@@ -72,10 +61,10 @@ fn ids_that_look_alike_are_tenants_of_their_own(provider: Provider) {
         let reply = client.get(&format!("/api/tenants/{id}/documents/notes"));
         assert_error(&format!("the deleted {id}"), &reply, 404, "session.tenant_not_found");
     }
-    assert_eq!(listed(&client), kept.iter().cloned().collect());
+    assert_eq!(client.tenants(), sorted(kept));
     assert_eq!(installation.stores().len(), kept.len(), "{:?}", installation.stores());
     for id in kept {
-        assert_eq!(documents(&client, id)[0]["owner"], json!(id));
+        assert_eq!(client.documents(id, "notes")[0]["owner"], json!(id));
         client.assert_consistent(id);
     }
     server.stop();
@@ -88,9 +77,9 @@ fn a_recreated_tenant_is_empty(provider: Provider) {
         let client = server.client();
         for number in 0..3 {
             client.create_tenant("acme");
-            assert_eq!(documents(&client, "acme"), json!([]));
+            assert!(client.documents("acme", "notes").is_empty());
             client.insert("acme", "notes", &json!({"_id": "1", "number": number}));
-            assert_eq!(documents(&client, "acme")[0]["number"], number);
+            assert_eq!(client.documents("acme", "notes")[0]["number"], number);
             client.assert_consistent("acme");
             client.delete("/api/tenants/acme").expect_status(204);
             let again = client.delete("/api/tenants/acme");
@@ -133,14 +122,14 @@ fn a_server_killed_among_creations_and_deletions_leaves_no_half_tenant(provider:
 
         let server = installation.start();
         let client = server.client();
-        let listed = listed(&client);
+        let listed = client.tenants();
         for worker in 0..WORKERS {
             for id in (0..IDS).map(|number| format!("tenant-{worker}-{number}")) {
                 if listed.contains(&id) {
                     client.assert_consistent(&id);
                 } else {
                     client.create_tenant(&id);
-                    assert_eq!(documents(&client, &id), json!([]), "{id}");
+                    assert!(client.documents(&id, "notes").is_empty(), "{id}");
                 }
                 client.insert(&id, "notes", &json!({"_id": format!("round-{round}")}));
                 client.delete(&format!("/api/tenants/{id}")).expect_status(204);
