@@ -13,7 +13,7 @@ use nimbus_namespace::{Direction, Head, KeyRange, Namespace, NamespaceProvider, 
 use nimbus_test_servers::{Mariadb, Mode, Proxy};
 use nimbus_types::Sequence;
 
-use crate::support::{Place, commit_one, create_and_open, tenant};
+use crate::support::{Operator, Place, commit_one, create_and_open, tenant};
 
 /// Turns a hang into a failure.
 const HANG: Duration = Duration::from_mins(3);
@@ -96,6 +96,30 @@ async fn under_random_cuts_every_commit_is_made_once() {
     tokio::time::timeout(HANG, storm).await.unwrap();
     assert!(proxy.cuts() > 30, "only {} cuts", proxy.cuts());
     assert_state(&*direct.open(&tenant("acme")).await.unwrap(), &builder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_goes_through_after_its_connection_is_lost_is_known_as_made() {
+    let Some(server) = Mariadb::shared("mysql lost answer") else { return };
+    let place = Place::on(server);
+    let proxy = proxy(server, 8);
+    let provider = place.through(proxy.address()).connect().await;
+    let namespace = create_and_open(&provider, "acme").await;
+    let mut operator = Operator::at(&place).await;
+    operator.run(format!("START TRANSACTION; SELECT * FROM {}acme.head FOR UPDATE", place.prefix)).await;
+    let mut builder = CommitBuilder::new();
+    let group = builder.group([vec![put(Space::Documents, "key", "value")]]);
+    let commit = tokio::spawn(namespace.commit(Sequence::ZERO, group));
+    let waiting = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'";
+    let mut other = Operator::at(&place).await;
+    while other.column::<i64>(waiting).await == [0] {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    proxy.cut_once();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    operator.run("ROLLBACK").await;
+    assert_eq!(commit.await.unwrap().unwrap(), *builder.head());
+    assert_state(&*namespace, &builder).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use nimbus_namespace::conformance::{CommitBuilder, put};
 use nimbus_namespace::{Direction, KeyRange, Namespace, Space};
 use nimbus_types::Sequence;
 
-use crate::support::{Place, create_and_open};
+use crate::support::{Operator, Place, commit_one, create_and_open};
 
 /// Statements and round trips so far.
 fn traffic(namespace: &dyn Namespace) -> (i64, i64) {
@@ -17,6 +17,22 @@ fn traffic(namespace: &dyn Namespace) -> (i64, i64) {
 fn since(before: (i64, i64), namespace: &dyn Namespace) -> (i64, i64) {
     let after = traffic(namespace);
     (after.0 - before.0, after.1 - before.1)
+}
+
+/// A commit that is still under way when the fence is raised carries the old one, as this first try does.
+#[tokio::test]
+async fn a_raised_fence_stops_a_commit_that_does_not_know_it() {
+    let Some(place) = Place::shared("mysql fence") else { return };
+    let provider = place.connect().await;
+    let namespace = &*create_and_open(&provider, "acme").await;
+    Operator::at(&place).await.run(format!("UPDATE {}acme.head SET fence = fence + 1", place.prefix)).await;
+    let mut builder = CommitBuilder::new();
+    for round_trips in [3, 1] {
+        let before = traffic(namespace);
+        commit_one(namespace, &mut builder, "key", "value").await.unwrap();
+        assert_eq!(since(before, namespace).1, round_trips, "stopped, looked where the fence is, went again");
+    }
+    assert_eq!(namespace.read_log(Sequence::ZERO, 10).await.unwrap(), builder.log());
 }
 
 #[tokio::test]
