@@ -87,10 +87,12 @@ pub(crate) enum CannotRun {
         error: StorageError,
     },
     /// The server that holds the tenants cannot be used.
-    #[error("cannot open provider {provider}: {error}")]
+    #[error("cannot open provider {provider}: {error} (settings: {settings})")]
     Provider {
         /// The provider.
         provider: &'static str,
+        /// The flags of the settings that say where the server is and how to get in.
+        settings: String,
         /// Why, without credentials.
         error: StorageError,
     },

@@ -14,7 +14,7 @@ use nimbus_postgres::{PostgresOptions, PostgresProvider};
 use nimbus_redb::RedbProvider;
 use nimbus_sqlite::SqliteProvider;
 
-use crate::config::{LibsqlStorage, MysqlStorage, PostgresStorage, Secret, Storage};
+use crate::config::{LibsqlStorage, MysqlStorage, PostgresStorage, SETTINGS, Secret, Setting, Storage};
 use crate::exit::CannotRun;
 
 type Opened = Result<Arc<dyn NamespaceProvider>, CannotRun>;
@@ -45,8 +45,15 @@ fn local<P: NamespaceProvider + 'static>(
 fn remote<P: NamespaceProvider + 'static>(provider: &'static str, connected: StorageResult<P>) -> Opened {
     match connected {
         Ok(provider) => Ok(Arc::new(provider)),
-        Err(error) => Err(CannotRun::Provider { provider, error }),
+        Err(error) => Err(CannotRun::Provider { provider, settings: access_flags(provider), error }),
     }
+}
+
+/// The flags that say where the server of `provider` is and how to get in.
+fn access_flags(provider: &str) -> String {
+    let settings = SETTINGS.iter().filter(|setting| setting.shape.is_confidential());
+    let own = settings.filter(|setting| setting.belongs_to(provider));
+    own.map(Setting::flag).collect::<Vec<_>>().join(", ")
 }
 
 async fn postgres(settings: &PostgresStorage) -> StorageResult<PostgresProvider> {
