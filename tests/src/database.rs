@@ -83,10 +83,17 @@ impl Access {
     /// The same by way of a proxy in front of the data's port.
     #[must_use]
     pub fn through(mut self, proxy: SocketAddr) -> Self {
+        let port = self.address().port();
         let (Self::Postgres { url } | Self::Mysql { url, .. } | Self::Libsql { url, .. }) = &mut self;
-        let port = url.rsplit(':').next().and_then(|rest| rest.split('/').next()).expect("a port");
         *url = url.replace(&format!(":{port}"), &format!(":{}", proxy.port()));
         self
+    }
+
+    /// Where the data's server listens.
+    pub fn address(&self) -> SocketAddr {
+        let (Self::Postgres { url } | Self::Mysql { url, .. } | Self::Libsql { url, .. }) = self;
+        let port = url.rsplit(':').next().and_then(|rest| rest.split('/').next()).map(str::parse);
+        (Ipv4Addr::LOCALHOST, port.and_then(Result::ok).expect("the URL has a port")).into()
     }
 
     /// What each variable must hold.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -81,6 +82,14 @@ impl Installation {
     #[must_use]
     pub fn through(self, proxy: &Proxy) -> Self {
         Self { storage: self.storage.through(proxy.address()), ..self }
+    }
+
+    /// Where the database server of this installation listens.
+    ///
+    /// # Panics
+    /// When its tenants are kept in files.
+    pub fn database_address(&self) -> SocketAddr {
+        self.storage.address().expect("tenants live on a database server")
     }
 
     /// A path inside the installation's folder.

@@ -45,6 +45,14 @@ impl Storage {
         }
     }
 
+    /// Where the data's server listens; `None` for files.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Server { access, .. } => Some(access.address()),
+            Self::Files(_) => None,
+        }
+    }
+
     /// The settings, as variables; `root` is the installation's folder.
     pub(crate) fn variables(&self, root: &Path) -> Vec<(&'static str, String)> {
         let mut variables = vec![("NIMBUS_TENANT_PROVIDER", self.provider().name().to_owned())];

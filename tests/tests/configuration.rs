@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use nimbus_tests::{Installation, assert_error};
+use serde_json::json;
 
 /// Starts with these arguments and variables and says which of the directories holds the new tenant.
 fn chosen_directory(installation: &Installation, arguments: &[&str], variables: &[(&str, &str)]) -> String {
@@ -27,7 +28,7 @@ fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
     let by_file = show(&installation.path("by-file"));
     let by_variable = show(&installation.path("by-variable"));
     let by_flag = show(&installation.path("by-flag"));
-    let file = serde_json::json!({
+    let file = json!({
         "persistence": {"data_dir": by_file, "tenant_provider": "sqlite"},
         "network": {"port": 0},
     });
@@ -99,6 +100,58 @@ fn help_names_defaults_and_units() {
     let general = String::from_utf8_lossy(&general.stdout).into_owned();
     for command in ["start", "auth", "verify", "completions"] {
         assert!(general.contains(command), "the general help lacks {command}:\n{general}");
+    }
+}
+
+/// The heading that a flag stands under.
+fn heading_of<'a>(help: &'a str, flag: &str) -> &'a str {
+    let before = help.lines().take_while(|line| !line.trim_start().starts_with(&format!("{flag} ")));
+    before.filter(|line| !line.starts_with(' ') && line.ends_with(':')).last().unwrap_or_default()
+}
+
+#[test]
+fn help_groups_flags_by_provider() {
+    let installation = Installation::new();
+    for command in ["start", "verify"] {
+        let output = installation.run(&[command, "--help"]);
+        let help = String::from_utf8_lossy(&output.stdout).into_owned();
+        for (flag, heading) in [
+            ("--tenant-provider", "Persistence:"),
+            ("--data-dir", "Providers sqlite, redb:"),
+            ("--postgres-url", "Provider postgres:"),
+            ("--postgres-max-connections", "Provider postgres:"),
+            ("--mysql-tenant-database-prefix", "Provider mysql:"),
+            ("--libsql-auth-token", "Provider libsql-replica:"),
+            ("--libsql-replica-cache-dir", "Provider libsql-replica:"),
+        ] {
+            assert_eq!(heading_of(&help, flag), heading, "{flag} of {command}:\n{help}");
+        }
+    }
+}
+
+#[test]
+fn a_setting_of_another_provider_is_refused_by_name_however_it_is_given() {
+    let installation = Installation::new();
+    for (chosen, flag, value) in [
+        ("sqlite", "--postgres-url", "postgres://user@127.0.0.1/database"),
+        ("redb", "--libsql-replica-cache-dir", "cache"),
+        ("postgres", "--data-dir", "data"),
+        ("postgres", "--mysql-max-connections", "5"),
+        ("mysql", "--postgres-metadata-schema", "metadata"),
+        ("libsql-replica", "--mysql-url", "mysql://user@127.0.0.1"),
+    ] {
+        let provider = ["--port", "0", "--tenant-provider", chosen];
+        let by_flag = installation.refused(&[&provider[..], &[flag, value]].concat(), &[]);
+        let variable = format!("NIMBUS_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
+        let by_variable = installation.refused(&provider, &[(&variable, value)]);
+        let key = flag.trim_start_matches('-').replace('-', "_");
+        let in_file = value.parse::<u64>().map_or_else(|_| json!(value), |number| json!(number));
+        let file = json!({"persistence": {&key: in_file}});
+        let config = show(&installation.write("nimbus.json", &file.to_string()));
+        let by_file = installation.refused(&[&provider[..], &["--config", &config]].concat(), &[]);
+        for (output, name) in [(by_flag, flag), (by_variable, &variable), (by_file, &key)] {
+            assert!(output.contains(name) && output.contains(chosen), "{name} with {chosen}: {output}");
+        }
     }
 }
 
