@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
+
 use crate::Outcome;
 
 /// Does work until the moment given and answers how many operations it did.
@@ -20,16 +22,12 @@ pub(crate) struct Measuring {
 impl Measuring {
     /// Operations a second of each side: medians over rounds that are taken in turns, so that a drift
     /// of the machine meets every side alike. `None` when the phase is left out.
-    pub(crate) fn compare<const SIDES: usize>(
-        &self,
-        phase: &str,
-        mut sides: [Round<'_>; SIDES],
-    ) -> Outcome<Option<[f64; SIDES]>> {
+    pub(crate) fn compare(&self, phase: &str, sides: &mut [Round<'_>]) -> Outcome<Option<Vec<f64>>> {
         if !phase.contains(&self.only) {
             return Ok(None);
         }
         eprintln!("measuring {phase} …");
-        let mut rates = [(); SIDES].map(|()| Vec::with_capacity(self.rounds));
+        let mut rates = vec![Vec::with_capacity(self.rounds); sides.len()];
         for _ in 0..self.rounds {
             for (side, rates) in sides.iter_mut().zip(&mut rates) {
                 let begin = Instant::now();
@@ -37,7 +35,7 @@ impl Measuring {
                 rates.push(done as f64 / begin.elapsed().as_secs_f64());
             }
         }
-        Ok(Some(rates.map(median)))
+        Ok(Some(rates.into_iter().map(median).collect()))
     }
 }
 
@@ -53,5 +51,20 @@ pub(crate) fn on_threads(threads: u64, work: impl Fn(u64) -> Outcome<u64> + Sync
         let work = &work;
         let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
         running.into_iter().map(|thread| thread.join().map_err(|_| "a measuring thread panicked")?).sum()
+    })
+}
+
+/// Runs `tasks` tasks on the runtime and adds up what they did.
+pub(crate) fn on_tasks<F>(runtime: &Runtime, tasks: u64, work: impl Fn(u64) -> F) -> Outcome<u64>
+where
+    F: Future<Output = Outcome<u64>> + Send + 'static,
+{
+    runtime.block_on(async {
+        let running: Vec<_> = (0..tasks).map(|task| tokio::spawn(work(task))).collect();
+        let mut done = 0;
+        for task in running {
+            done += task.await??;
+        }
+        Ok(done)
     })
 }

@@ -1,18 +1,19 @@
-//! Nimbus through its engine API, on the sqlite provider.
+//! Nimbus through its engine API, on any provider.
 
-use std::path::Path;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bson::Bson;
 use nimbus_engine::{Engine, EngineOptions, IndexSchema, Mutation, Query, TableSchema, Tenant};
+use nimbus_namespace::NamespaceProvider;
 use nimbus_query::{Filter, Predicate};
-use nimbus_sqlite::SqliteProvider;
 use nimbus_types::index::IndexField;
 use nimbus_types::{TableName, TenantId};
 use tokio::runtime::Runtime;
 
 use crate::Outcome;
+use crate::measure::on_tasks;
 use crate::work::Work;
 
 const LOAD_BATCH: u64 = 500;
@@ -31,8 +32,11 @@ pub(crate) struct Nimbus<'a> {
 
 impl<'a> Nimbus<'a> {
     /// Makes a tenant with one table, one index and the documents to start from.
-    pub(crate) fn open(runtime: &'a Runtime, folder: &Path, work: &'a Work) -> Outcome<Self> {
-        let provider = Arc::new(SqliteProvider::open(folder)?);
+    pub(crate) fn open(
+        runtime: &'a Runtime,
+        provider: Arc<dyn NamespaceProvider>,
+        work: &'a Work,
+    ) -> Outcome<Self> {
         let table = TableName::parse("documents")?;
         let (engine, tenant) = runtime.block_on(async {
             let engine = Engine::new(provider, EngineOptions::default());
@@ -49,7 +53,7 @@ impl<'a> Nimbus<'a> {
 
     /// Inserts, one durable commit each.
     pub(crate) fn inserts(&self, writers: u64, until: Instant) -> Outcome<u64> {
-        self.on_tasks(writers, |_| {
+        on_tasks(self.runtime, writers, |_| {
             let (tenant, table) = (self.tenant.clone(), self.table.clone());
             let first = self.work.fresh();
             async move {
@@ -67,7 +71,7 @@ impl<'a> Nimbus<'a> {
 
     /// Reads single documents by `_id`.
     pub(crate) fn point_reads(&self, threads: u64, until: Instant) -> Outcome<u64> {
-        self.on_tasks(threads, |thread| {
+        on_tasks(self.runtime, threads, |thread| {
             let (tenant, table) = (self.tenant.clone(), self.table.clone());
             let mut numbers = self.work.scattered(thread);
             async move {
@@ -84,7 +88,7 @@ impl<'a> Nimbus<'a> {
 
     /// Reads all documents of one value of the indexed field.
     pub(crate) fn index_scans(&self, until: Instant) -> Outcome<u64> {
-        self.on_tasks(1, |thread| {
+        on_tasks(self.runtime, 1, |thread| {
             let (tenant, table) = (self.tenant.clone(), self.table.clone());
             let mut numbers = self.work.scattered(thread);
             async move {
@@ -103,24 +107,44 @@ impl<'a> Nimbus<'a> {
         })
     }
 
-    /// Commits so far, and the groups that made them durable with one sync each.
-    pub(crate) fn commits_and_groups(&self) -> (u64, u64) {
-        let counters = self.tenant.metrics().counters;
-        (counters.commits_total, counters.commit_groups_total)
+    /// What has been done so far.
+    pub(crate) fn figures(&self) -> Figures {
+        let metrics = self.tenant.metrics();
+        let storage = |name| metrics.storage.get(name).copied();
+        Figures {
+            commits: metrics.counters.commits_total as f64,
+            groups: metrics.counters.commit_groups_total as f64,
+            statements: storage("statements_total"),
+            round_trips: storage("round_trips_total"),
+        }
     }
+}
 
-    fn on_tasks<F>(&self, tasks: u64, work: impl Fn(u64) -> F) -> Outcome<u64>
-    where
-        F: Future<Output = Outcome<u64>> + Send + 'static,
-    {
-        self.runtime.block_on(async {
-            let running: Vec<_> = (0..tasks).map(|task| tokio::spawn(work(task))).collect();
-            let mut done = 0;
-            for task in running {
-                done += task.await??;
+/// Counts that only grow.
+#[derive(Clone, Copy)]
+pub(crate) struct Figures {
+    commits: f64,
+    groups: f64,
+    /// Of the provider, where it speaks with a server.
+    statements: Option<f64>,
+    round_trips: Option<f64>,
+}
+
+impl Figures {
+    /// What each commit took since `before`, in words.
+    pub(crate) fn per_commit_since(&self, before: &Self) -> String {
+        let commits = (self.commits - before.commits).max(1.0);
+        let per_group = commits / (self.groups - before.groups).max(1.0);
+        let mut text = format!("{per_group:.1} commits became durable at a time");
+        for (what, after, before) in [
+            ("statements", self.statements, before.statements),
+            ("round trips", self.round_trips, before.round_trips),
+        ] {
+            if let (Some(after), Some(before)) = (after, before) {
+                let _ = write!(text, ", {:.2} {what} a commit", (after - before) / commits);
             }
-            Ok(done)
-        })
+        }
+        text
     }
 }
 

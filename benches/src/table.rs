@@ -10,14 +10,13 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Adds what Nimbus reached and, for each peer, the ratio.
-    pub(crate) fn row(&mut self, phase: &str, ours: f64, peers: &[(&str, f64)]) {
-        for (peer, theirs) in peers {
-            let _ = writeln!(
-                self.rows,
-                "| {phase} | {ours:>10.0} | {peer} | {theirs:>10.0} | {:>5.2} |",
-                ours / theirs
-            );
+    /// Adds what Nimbus reached, the first of `rates`, and what each peer did, with the ratio.
+    pub(crate) fn row(&mut self, phase: &str, peers: &[&str], rates: &[f64]) {
+        let Some((ours, theirs)) = rates.split_first() else { return };
+        for (peer, theirs) in peers.iter().zip(theirs) {
+            let ratio = ours / theirs;
+            let _ =
+                writeln!(self.rows, "| {phase} | {ours:>10.0} | {peer} | {theirs:>10.0} | {ratio:>5.2} |");
         }
     }
 

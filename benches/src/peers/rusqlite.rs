@@ -1,6 +1,4 @@
-//! The same work by hand with rusqlite: same journal mode, same durability, one secondary index.
-//!
-//! It keeps no commit log, no digest and no versions; the ratio shows what those cost.
+//! rusqlite by hand: same journal mode, same durability, one secondary index.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -8,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 
+use super::{Batcher, Peer, fresh_number};
 use crate::Outcome;
 use crate::measure::on_threads;
 use crate::work::Work;
@@ -15,7 +14,7 @@ use crate::work::Work;
 const INSERT: &str = "INSERT INTO documents (id, grp, body) VALUES (?1, ?2, ?3)";
 
 /// A loaded database file.
-pub(crate) struct Plain<'a> {
+pub(crate) struct RusqlitePeer<'a> {
     path: PathBuf,
     work: &'a Work,
 }
@@ -23,7 +22,7 @@ pub(crate) struct Plain<'a> {
 /// A document for the batching writer, and where it says that the document is durable.
 type Waiting = (u64, Sender<bool>);
 
-impl<'a> Plain<'a> {
+impl<'a> RusqlitePeer<'a> {
     /// Makes the file and loads the documents to start from.
     pub(crate) fn open(path: &Path, work: &'a Work) -> Outcome<Self> {
         let plain = Self { path: path.into(), work };
@@ -48,43 +47,6 @@ impl<'a> Plain<'a> {
         Ok(connection)
     }
 
-    /// Inserts, one durable commit each, every writer on a connection of its own.
-    pub(crate) fn inserts(&self, writers: u64, until: Instant) -> Outcome<u64> {
-        on_threads(writers, |_| {
-            let connection = self.connect()?;
-            let first = self.work.fresh();
-            let mut done = 0;
-            while Instant::now() < until {
-                insert(&connection, (first + 1) * 1_000_000 + done)?;
-                done += 1;
-            }
-            Ok(done)
-        })
-    }
-
-    /// Inserts through one writer that makes all that wait durable together.
-    pub(crate) fn batched_inserts(&self, writers: u64, until: Instant) -> Outcome<u64> {
-        let (queue, waiting) = mpsc::channel::<Waiting>();
-        std::thread::scope(|scope| {
-            let writer = scope.spawn(move || self.write_batches(&waiting));
-            let done = on_threads(writers, |_| {
-                let queue = queue.clone();
-                let (reply, durable) = mpsc::channel();
-                let first = self.work.fresh();
-                let mut done = 0;
-                while Instant::now() < until {
-                    queue.send(((first + 1) * 1_000_000 + done, reply.clone()))?;
-                    durable.recv()?;
-                    done += 1;
-                }
-                Ok(done)
-            });
-            drop(queue);
-            writer.join().map_err(|_| "the batching writer panicked")??;
-            done
-        })
-    }
-
     fn write_batches(&self, waiting: &Receiver<Waiting>) -> Outcome<()> {
         let mut connection = self.connect()?;
         while let Ok(first) = waiting.recv() {
@@ -100,9 +62,31 @@ impl<'a> Plain<'a> {
         }
         Ok(())
     }
+}
 
-    /// Reads single documents by their key.
-    pub(crate) fn point_reads(&self, threads: u64, until: Instant) -> Outcome<u64> {
+impl Peer for RusqlitePeer<'_> {
+    fn name(&self) -> &'static str {
+        "rusqlite"
+    }
+
+    fn inserts(&self, writers: u64, until: Instant) -> Outcome<u64> {
+        on_threads(writers, |_| {
+            let connection = self.connect()?;
+            let first = self.work.fresh();
+            let mut done = 0;
+            while Instant::now() < until {
+                insert(&connection, fresh_number(first, done))?;
+                done += 1;
+            }
+            Ok(done)
+        })
+    }
+
+    fn batcher(&self) -> Option<&dyn Batcher> {
+        Some(self)
+    }
+
+    fn point_reads(&self, threads: u64, until: Instant) -> Outcome<u64> {
         on_threads(threads, |thread| {
             let connection = self.connect()?;
             let mut select = connection.prepare("SELECT body FROM documents WHERE id = ?1")?;
@@ -118,8 +102,7 @@ impl<'a> Plain<'a> {
         })
     }
 
-    /// Reads all documents of one value of the indexed column.
-    pub(crate) fn index_scans(&self, until: Instant) -> Outcome<u64> {
+    fn index_scans(&self, until: Instant) -> Outcome<u64> {
         let connection = self.connect()?;
         let mut select = connection.prepare("SELECT body FROM documents WHERE grp = ?1")?;
         let mut done = 0;
@@ -134,6 +117,30 @@ impl<'a> Plain<'a> {
             done += 1;
         }
         Ok(done)
+    }
+}
+
+impl Batcher for RusqlitePeer<'_> {
+    fn batched_inserts(&self, writers: u64, until: Instant) -> Outcome<u64> {
+        let (queue, waiting) = mpsc::channel::<Waiting>();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(move || self.write_batches(&waiting));
+            let done = on_threads(writers, |_| {
+                let queue = queue.clone();
+                let (reply, durable) = mpsc::channel();
+                let first = self.work.fresh();
+                let mut done = 0;
+                while Instant::now() < until {
+                    queue.send((fresh_number(first, done), reply.clone()))?;
+                    durable.recv()?;
+                    done += 1;
+                }
+                Ok(done)
+            });
+            drop(queue);
+            writer.join().map_err(|_| "the batching writer panicked")??;
+            done
+        })
     }
 }
 
