@@ -156,11 +156,19 @@ impl Client {
         reply.json()["document"].clone()
     }
 
-    /// All documents of a table with at most 1,000.
+    /// All documents of a table, read page by page.
     pub fn documents(&self, tenant: &str, table: &str) -> Vec<Value> {
-        let path = format!("/api/tenants/{tenant}/documents/{table}?limit=1000");
-        let list = self.get(&path).expect_status(200).json();
-        list["data"].as_array().expect("a list of documents").clone()
+        let mut documents = Vec::new();
+        let mut body = json!({"query": {"table": table, "filters": []}, "page_size": 500});
+        loop {
+            let reply = self.post(&format!("/api/tenants/{tenant}/query/paginated"), body.clone());
+            let page = reply.expect_status(200).json();
+            documents.extend(page["data"].as_array().expect("a list of documents").iter().cloned());
+            if page["has_more"] != true {
+                return documents;
+            }
+            body["after"] = page["next_cursor"].clone();
+        }
     }
 
     /// The consistency report.

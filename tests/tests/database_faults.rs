@@ -123,22 +123,14 @@ fn assert_storage_error(reply: &Reply) {
     assert!(documented, "not a documented error of the storage: {} {}", reply.status, reply.body);
 }
 
-/// How often each token is stored, page by page.
+/// How often each token is stored.
 fn stored_tokens(client: &Client, tenant: &str, table: &str) -> BTreeMap<String, usize> {
     let mut tokens = BTreeMap::new();
-    let mut body = json!({"query": {"table": table, "filters": []}, "page_size": 500});
-    loop {
-        let page = client.post(&format!("/api/tenants/{tenant}/query/paginated"), body.clone());
-        let page = page.expect_status(200).json();
-        for document in page["data"].as_array().expect("a list of documents") {
-            let token = document["token"].as_str().expect("a token").to_owned();
-            *tokens.entry(token).or_default() += 1;
-        }
-        if page["has_more"] != true {
-            return tokens;
-        }
-        body["after"] = page["next_cursor"].clone();
+    for document in client.documents(tenant, table) {
+        let token = document["token"].as_str().expect("a token").to_owned();
+        *tokens.entry(token).or_default() += 1;
     }
+    tokens
 }
 
 fn a_killed_database_loses_nothing_and_doubles_nothing(provider: Provider) {

@@ -228,6 +228,7 @@ fn no_canary_crosses(provider: Provider) {
     let log = server.log();
     server.stop();
     assert_stores_are_clean(&installation, &parties);
+    assert_eq!(installation.files("cache").is_empty(), provider != Provider::LibsqlReplica);
     assert_replicas_are_clean(&installation, &parties);
     assert!(!log.contains(MARK), "the log shows a document's content");
     assert!(!log.contains(&installation.token()), "the log shows the token");
