@@ -2,8 +2,9 @@
 //!
 //! Promises: a view is taken after the primary was asked for its head and the replica brought there, so
 //! that it shows what other servers have committed; while the primary is away, views show the newest state
-//! known here, never one older than a commit this server has acknowledged. A commit is acknowledged after
-//! the primary has made it durable and the replica holds it. Deliberately unknown: tenants' names.
+//! known here, never one older than what this process has seen of the primary or has acknowledged. A commit
+//! is acknowledged after the primary has made it durable and the replica holds it. Deliberately unknown:
+//! tenants' names.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,6 +26,28 @@ use crate::snapshot::ReplicaSnapshot;
 /// How often a view is tried for; a replica may be replaced between finding and opening it.
 const TRIES: usize = 3;
 
+/// The newest commit of a namespace that this process has acknowledged or has brought a replica to; `None`
+/// until it has heard of the namespace from the primary. It outlives the handles, because a file in the cache
+/// says nothing of what was acknowledged without it, nor whether it is the primary's at all.
+#[derive(Default)]
+pub(crate) struct Floor(Mutex<Option<Sequence>>);
+
+impl Floor {
+    fn get(&self) -> Option<Sequence> {
+        *self.0.lock()
+    }
+
+    fn raise(&self, to: Sequence) {
+        let mut floor = self.0.lock();
+        *floor = (*floor).max(Some(to));
+    }
+
+    /// The primary itself is behind it.
+    fn put_back(&self, to: Sequence) {
+        *self.0.lock() = Some(to);
+    }
+}
+
 /// What all handles of one namespace share.
 pub(crate) struct Tenant {
     primary: Primary,
@@ -32,8 +55,8 @@ pub(crate) struct Tenant {
     server: Arc<Server>,
     /// The newest head the primary has told.
     told: Mutex<Head>,
-    /// Sequence of the newest commit acknowledged here.
-    acknowledged: AtomicU64,
+    /// No view is older.
+    floor: Arc<Floor>,
     is_probing: AtomicBool,
     /// How many have wanted to ask the primary.
     arrivals: AtomicU64,
@@ -51,13 +74,13 @@ struct Question {
 }
 
 impl Tenant {
-    pub(crate) fn new(primary: Primary, replica: Replica, server: Arc<Server>) -> Self {
+    pub(crate) fn new(primary: Primary, replica: Replica, server: Arc<Server>, floor: Arc<Floor>) -> Self {
         Self {
             primary,
             replica,
             server,
             told: Mutex::new(Head::empty()),
-            acknowledged: AtomicU64::new(0),
+            floor,
             is_probing: AtomicBool::new(false),
             arrivals: AtomicU64::new(0),
             last_question: tokio::sync::Mutex::new(Question { arrivals: 0, answer: Ok(()) }),
@@ -67,10 +90,10 @@ impl Tenant {
     }
 
     /// Brings the replica to where the primary is. `Ok`, too, when the primary is away and there is a
-    /// replica to read from.
+    /// replica to read from, which the primary has confirmed to this process before.
     pub(crate) async fn refresh(self: &Arc<Self>) -> Result<()> {
-        let has_replica = self.replica.position().await?.is_some();
-        if has_replica {
+        let can_do_without = self.floor.get().is_some() && self.replica.position().await?.is_some();
+        if can_do_without {
             match self.server.contact.advice() {
                 Advice::Ask => {}
                 Advice::Probe => {
@@ -81,7 +104,7 @@ impl Tenant {
             }
         }
         match self.ask_together().await {
-            Err(StorageError::Unavailable(_)) if has_replica => Ok(()),
+            Err(StorageError::Unavailable(_)) if can_do_without => Ok(()),
             result => result,
         }
     }
@@ -124,9 +147,9 @@ impl Tenant {
                 if asked.is_some_and(|asked| asked > told.sequence) {
                     // Only a primary that was put back to an earlier state is behind one of its replicas.
                     tracing::error!(namespace = %self.primary.name(), "the libSQL primary has lost commits");
-                    self.acknowledged.store(told.sequence.0, Ordering::Release);
+                    self.floor.put_back(told.sequence);
                 }
-                match position {
+                let brought = match position {
                     Some(at)
                         if (at.sequence, at.time_ms, &at.digest)
                             == (told.sequence, told.time_ms, &told.digest) =>
@@ -134,7 +157,8 @@ impl Tenant {
                         Ok(())
                     }
                     _ => self.replica.catch_up(&self.primary, asked, news).await,
-                }
+                };
+                brought.inspect(|()| self.floor.raise(told.sequence))
             }
             Err(error) => Err(error),
         };
@@ -157,8 +181,10 @@ impl Tenant {
         loop {
             self.refresh().await?;
             let log_start = self.told.lock().log_start;
+            // Read before the view is taken: what is raised after that need not be in it.
+            let floor = self.floor.get();
             let error = match self.replica.snapshot(log_start).await {
-                Ok(view) if view.head().sequence.0 >= self.acknowledged.load(Ordering::Acquire) => {
+                Ok(view) if Some(view.head().sequence) >= floor => {
                     return Ok(view);
                 }
                 Ok(_) => StorageError::Unavailable(
@@ -183,7 +209,7 @@ impl Tenant {
         self.commits.fetch_add(group.commits.len() as u64, Ordering::Relaxed);
         self.groups.fetch_add(1, Ordering::Relaxed);
         let applied = self.replica.apply_own(&self.primary, expected, group, &head).await;
-        self.acknowledged.fetch_max(head.sequence.0, Ordering::AcqRel);
+        self.floor.raise(head.sequence);
         if let Err(error) = applied {
             // The commit stands. No view is answered before the replica has been brought there.
             tracing::warn!(namespace = %self.primary.name(), %error, "a replica lags behind a commit");

@@ -19,7 +19,7 @@ use crate::catalog::LibsqlCatalog;
 use crate::contact::Contact;
 use crate::endpoint::Endpoint;
 use crate::http::HttpClient;
-use crate::namespace::{LibsqlNamespace, Tenant};
+use crate::namespace::{Floor, LibsqlNamespace, Tenant};
 use crate::primary::Primary;
 use crate::replica::Replica;
 use crate::server::Server;
@@ -59,6 +59,8 @@ struct Known {
     names: HashMap<TenantId, NamespaceName>,
     /// Namespaces in use.
     open: HashMap<NamespaceName, Weak<Tenant>>,
+    /// How far each namespace was followed, for as long as this process knows it by name.
+    floors: HashMap<NamespaceName, Arc<Floor>>,
 }
 
 impl LibsqlProvider {
@@ -98,7 +100,7 @@ impl LibsqlProvider {
             Ok(name) => {
                 let before = self.known.lock().names.insert(tenant.clone(), name.clone());
                 if let Some(before) = before.filter(|before| *before != name) {
-                    self.cache.remove(&ReplicaId::of(&before)?).await?;
+                    self.discard(&before).await?;
                 }
                 Ok(name)
             }
@@ -117,9 +119,15 @@ impl LibsqlProvider {
     async fn forget(&self, tenant: &TenantId) -> Result<()> {
         let name = self.known.lock().names.remove(tenant);
         match name {
-            Some(name) => self.cache.remove(&ReplicaId::of(&name)?).await,
+            Some(name) => self.discard(&name).await,
             None => Ok(()),
         }
+    }
+
+    /// Removes the replica of a namespace that is no tenant's any more.
+    async fn discard(&self, name: &NamespaceName) -> Result<()> {
+        self.known.lock().floors.remove(name);
+        self.cache.remove(&ReplicaId::of(name)?).await
     }
 
     /// What the handles of `name` share.
@@ -131,7 +139,8 @@ impl LibsqlProvider {
         known.open.retain(|_, tenant| tenant.strong_count() > 0);
         let primary = Primary::new(&self.server, name)?;
         let replica = Replica::new(Arc::clone(&self.cache), ReplicaId::of(name)?);
-        let tenant = Arc::new(Tenant::new(primary, replica, Arc::clone(&self.server)));
+        let floor = Arc::clone(known.floors.entry(name.clone()).or_default());
+        let tenant = Arc::new(Tenant::new(primary, replica, Arc::clone(&self.server), floor));
         known.open.insert(name.clone(), Arc::downgrade(&tenant));
         Ok(tenant)
     }

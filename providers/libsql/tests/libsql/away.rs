@@ -86,3 +86,32 @@ async fn a_network_that_loses_everything_stalls_no_reader_twice() {
     }
     assert_shows(&*namespace, &builder).await;
 }
+
+#[tokio::test]
+async fn a_copy_that_was_cut_short_is_not_shown_while_the_primary_is_away() {
+    let Some(server) = Sqld::shared("a libSQL copy cut short") else { return };
+    let proxy = Proxy::start(address(server), 3);
+    let direct = World::on(server);
+    let writer = direct.connect("direct").await;
+    let theirs = create_and_open(&writer, "acme").await;
+    let mut builder = CommitBuilder::new();
+    for n in 0..80 {
+        commit(&*theirs, &mut builder, &format!("key {n}"), &"x".repeat(20_000)).await;
+    }
+    let (prefix, metadata) = (direct.prefix.clone(), direct.metadata.clone());
+    let world = World { prefix, metadata, ..World::on(server).through(&proxy) };
+    let provider = world.connect("own").await;
+    // Enough for finding the tenant, and too little for a copy of it.
+    proxy.set(Mode::Chaos { most_bytes: 200_000, longest_delay_ms: 0 });
+    for _ in 0..5 {
+        let opened = provider.open(&tenant("acme")).await.err();
+        assert!(matches!(opened, Some(StorageError::Unavailable(_))), "{opened:?}");
+    }
+    assert!(world.replica("own", "acme").exists(), "no copy was begun");
+    proxy.set(Mode::Cut);
+    let opened = provider.open(&tenant("acme")).await.err();
+    assert!(matches!(opened, Some(StorageError::Unavailable(_))), "{opened:?}");
+    proxy.set(Mode::Pass);
+    let namespace = provider.open(&tenant("acme")).await.unwrap();
+    assert_shows(&*namespace, &builder).await;
+}
