@@ -1,6 +1,7 @@
 //! The cache folder: one SQLite file for each replica, in the keeping of the sqlite provider.
 //!
-//! Promises: the folder belongs to one process; a file is named after one namespace on the primary, its
+//! Promises: the folder belongs to one process, and no folder is taken that holds databases of something
+//! else, since what is no tenant's replica is removed; a file is named after one namespace on the primary, its
 //! generation included, so that a later tenant of the same id never meets it; nothing here is the only copy of
 //! anything. Deliberately unknown: what the files hold.
 
@@ -16,6 +17,8 @@ use nimbus_sqlite::{SqliteNamespace, SqliteProvider};
 use nimbus_types::TenantId;
 use parking_lot::Mutex;
 
+/// The file that says that a folder is a cache.
+const MARK: &str = ".nimbus-replicas";
 /// Files that SQLite keeps beside a database, worthless without it.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
@@ -41,9 +44,10 @@ impl ReplicaId {
 }
 
 impl Cache {
-    /// Takes the folder; `Busy` when another process holds it.
+    /// Takes the folder; `Busy` when another process holds it, `Unavailable` when it is no cache.
     pub(crate) fn open(directory: &Path) -> Result<Self> {
         let cache = Self { files: SqliteProvider::open(directory)?, verified: Mutex::default() };
+        claim(directory)?;
         remove_orphans(directory)?;
         Ok(cache)
     }
@@ -127,6 +131,25 @@ async fn verify(file: &SqliteNamespace) -> Result<()> {
     }
 }
 
+/// Marks the folder as a cache, unless it holds databases without being marked: a data directory of the sqlite
+/// provider looks like a cache full of replicas that are nobody's any more.
+fn claim(directory: &Path) -> Result<()> {
+    let failed = |error| StorageError::Io(format!("cannot claim the replica cache: {error}"));
+    let mark = directory.join(MARK);
+    if mark.try_exists().map_err(failed)? {
+        return Ok(());
+    }
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        if entry.map_err(failed)?.file_name().to_string_lossy().contains(".sqlite3") {
+            return Err(StorageError::Unavailable(
+                "the replica cache directory holds databases that are no replicas; name one that is empty"
+                    .into(),
+            ));
+        }
+    }
+    fs::write(mark, "").map_err(failed)
+}
+
 /// Somebody may have deleted databases from the cache and left what stood beside them, which SQLite would
 /// take for a new database's.
 fn remove_orphans(directory: &Path) -> Result<()> {
@@ -160,6 +183,7 @@ mod tests {
     #[test]
     fn what_stood_beside_a_deleted_database_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(MARK), "").unwrap();
         let names = ["a.sqlite3-wal", "a.sqlite3-shm", "b.sqlite3", "b.sqlite3-wal", "notes-wal"];
         for name in names {
             fs::write(folder.path().join(name), "").unwrap();
@@ -167,5 +191,22 @@ mod tests {
         let _cache = Cache::open(folder.path()).unwrap();
         let kept = names.map(|name| folder.path().join(name).exists());
         assert_eq!(kept, [false, false, true, true, true]);
+    }
+
+    #[test]
+    fn a_folder_with_databases_of_something_else_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["acme.sqlite3", "lost.sqlite3-wal"].map(|name| folder.path().join(name));
+        for name in &names {
+            fs::write(name, "somebody's only copy").unwrap();
+        }
+        let refused = Cache::open(folder.path()).err();
+        assert!(matches!(refused, Some(StorageError::Unavailable(_))), "{refused:?}");
+        assert!(names.iter().all(|name| name.exists()));
+
+        let empty = folder.path().join("empty");
+        drop(Cache::open(&empty).unwrap());
+        fs::write(empty.join("tenant_acme.sqlite3"), "a replica").unwrap();
+        assert!(Cache::open(&empty).is_ok(), "a cache is known again");
     }
 }
