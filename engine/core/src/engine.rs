@@ -37,12 +37,12 @@ impl Engine {
 
     /// Makes a tenant, durably.
     pub async fn create_tenant(&self, id: &TenantId) -> Result<Tenant> {
-        self.registry.create(id).await.map(Tenant::new)
+        Ok(Tenant::new(&self.registry, self.registry.create(id).await?))
     }
 
     /// The handle to a tenant, which is opened if it was not.
     pub async fn tenant(&self, id: &TenantId) -> Result<Tenant> {
-        self.registry.get(id).await.map(Tenant::new)
+        Ok(Tenant::new(&self.registry, self.registry.get(id).await?))
     }
 
     /// Every tenant, by ascending id.

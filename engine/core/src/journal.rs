@@ -60,6 +60,7 @@ impl Tenant {
     /// At most `limit` commits after `after`, oldest first; from where the log begins when it is `None`.
     /// Fewer come when they are large.
     pub async fn journal(&self, after: Option<Sequence>, limit: usize) -> Result<JournalPage> {
+        self.bind().await?;
         self.core().check_open()?;
         let after = match after {
             Some(after) => after,

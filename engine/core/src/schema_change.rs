@@ -33,6 +33,7 @@ impl Tenant {
     /// every existing document has been checked; existing documents that break it leave the old one.
     pub async fn set_schema(&self, schema: TableSchema) -> Result<TableSchema> {
         schema.check()?;
+        self.bind().await?;
         self.core().check_open()?;
         self.run_change(Wanted { schema: schema.clone(), set: true }).await?;
         Ok(schema)

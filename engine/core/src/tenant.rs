@@ -3,8 +3,8 @@
 //! Promises: whoever holds a [`Tenant`] was admitted to exactly that tenant; after the tenant has
 //! been deleted, here or by another server, every call answers that it does not exist. Deliberately unknown: other tenants.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bson::Bson;
 use nimbus_io::{Clock, Randomness};
@@ -18,6 +18,7 @@ use crate::error::{EngineError, Result};
 use crate::metrics::{Counters, TenantMetrics};
 use crate::options::EngineOptions;
 use crate::query::{self, Explain, Page, Query};
+use crate::registry::Registry;
 use crate::storage::{TenantStorage, View};
 use crate::transaction::{Reader, Transaction};
 
@@ -113,36 +114,49 @@ impl TenantCore {
 }
 
 /// The handle to one tenant: the only key to its data.
+///
+/// It means the tenant that is there when it is first used, and never a later one of the same id.
 #[derive(Clone)]
 pub struct Tenant {
-    core: Arc<TenantCore>,
+    registry: Weak<Registry>,
+    found: Arc<TenantCore>,
+    /// The tenant of the same id that the first use found in place of the one that was open.
+    instead: Arc<OnceLock<Arc<TenantCore>>>,
+    /// Whether a use has succeeded.
+    is_bound: Arc<AtomicBool>,
 }
 
 impl Tenant {
-    pub(crate) fn new(core: Arc<TenantCore>) -> Self {
-        Self { core }
+    pub(crate) fn new(registry: &Arc<Registry>, found: Arc<TenantCore>) -> Self {
+        let registry = Arc::downgrade(registry);
+        Self { registry, found, instead: Arc::default(), is_bound: Arc::default() }
     }
 
     pub(crate) fn core(&self) -> &Arc<TenantCore> {
-        &self.core
+        self.instead.get().unwrap_or(&self.found)
     }
 
     /// The tenant's id.
     pub fn id(&self) -> &TenantId {
-        &self.core.id
+        &self.core().id
     }
 
     /// Begins a transaction at the newest durable state.
     pub async fn begin(&self) -> Result<Transaction> {
+        let begun = self.try_begin().await;
+        if self.finds_another(&begun).await? { self.try_begin().await } else { begun }
+    }
+
+    async fn try_begin(&self) -> Result<Transaction> {
         self.enter()?;
-        Transaction::begin(self.core.clone()).await
+        Transaction::begin(self.core().clone()).await
     }
 
     /// A document by its `_id`.
     pub async fn get(&self, table: &TableName, id: &Bson) -> Result<Option<StoredDocument>> {
         let snapshot = self.snapshot().await?;
-        Counters::count(&self.core.counters.point_reads_total, 1);
-        let catalog = self.core.catalogs.at(&snapshot).await?;
+        Counters::count(&self.core().counters.point_reads_total, 1);
+        let catalog = self.core().catalogs.at(&snapshot).await?;
         let Some(table) = catalog.table(table) else { return Ok(None) };
         let key = query::key_of(table, id)?;
         Reader::of_snapshot(&snapshot).document(&key).await
@@ -152,7 +166,7 @@ impl Tenant {
     pub async fn find(&self, query: &Query) -> Result<Vec<StoredDocument>> {
         let snapshot = self.snapshot().await?;
         let Some(table) = self.table_in(&snapshot, &query.table).await? else { return Ok(Vec::new()) };
-        query::find(&mut Reader::of_snapshot(&snapshot), &self.core.counters, &table, query).await
+        query::find(&mut Reader::of_snapshot(&snapshot), &self.core().counters, &table, query).await
     }
 
     /// One page of what a query selects; `after` is the cursor of the page before. Pages read the
@@ -160,7 +174,7 @@ impl Tenant {
     pub async fn find_page(&self, query: &Query, page_size: usize, after: Option<&str>) -> Result<Page> {
         let snapshot = self.snapshot().await?;
         let Some(table) = self.table_in(&snapshot, &query.table).await? else { return Ok(Page::default()) };
-        let (id, counters) = (&self.core.id, &self.core.counters);
+        let (id, counters) = (&self.core().id, &self.core().counters);
         query::find_page(&mut Reader::of_snapshot(&snapshot), counters, id, &table, query, page_size, after)
             .await
     }
@@ -177,13 +191,13 @@ impl Tenant {
             Some(table) => table,
             None => Arc::new(Table::empty(&query.table)),
         };
-        query::find_explained(&mut Reader::of_snapshot(&snapshot), &self.core.counters, &table, query).await
+        query::find_explained(&mut Reader::of_snapshot(&snapshot), &self.core().counters, &table, query).await
     }
 
     /// The schemas that have been set, by ascending table name.
     pub async fn schemas(&self) -> Result<Vec<TableSchema>> {
         let snapshot = self.snapshot().await?;
-        let catalog = self.core.catalogs.at(&snapshot).await?;
+        let catalog = self.core().catalogs.at(&snapshot).await?;
         catalog.tables().filter_map(|table| table.schema().transpose()).collect()
     }
 
@@ -199,10 +213,10 @@ impl Tenant {
     /// The tenant's figures.
     pub fn metrics(&self) -> TenantMetrics {
         TenantMetrics {
-            sequence: self.core.committer.known_head().0,
-            counters: self.core.counters.values(),
+            sequence: self.core().committer.known_head().0,
+            counters: self.core().counters.values(),
             storage: self
-                .core
+                .core()
                 .storage
                 .namespace()
                 .counters()
@@ -213,16 +227,41 @@ impl Tenant {
     }
 
     pub(crate) async fn snapshot(&self) -> Result<View> {
-        self.enter()?;
-        self.core.storage.snapshot().await
+        let view = self.try_snapshot().await;
+        if self.finds_another(&view).await? { self.try_snapshot().await } else { view }
     }
 
-    async fn table_in(&self, snapshot: &View, name: &TableName) -> Result<Option<Arc<Table>>> {
-        Ok(self.core.catalogs.at(snapshot).await?.table(name).cloned())
+    async fn try_snapshot(&self) -> Result<View> {
+        self.enter()?;
+        self.core().storage.snapshot().await
+    }
+
+    /// For uses that begin with neither a snapshot nor a transaction.
+    pub(crate) async fn bind(&self) -> Result<()> {
+        if self.is_bound.load(Ordering::Acquire) { Ok(()) } else { self.snapshot().await.map(drop) }
+    }
+
+    /// Whether the first use of the handle found its tenant gone and another of the same id in its place,
+    /// with which to begin again. Another server on the same storage may have removed the tenant and made
+    /// it anew, of which this one learns by asking the storage only.
+    async fn finds_another<T>(&self, first: &Result<T>) -> Result<bool> {
+        match first {
+            Ok(_) => self.is_bound.store(true, Ordering::Release),
+            Err(EngineError::TenantNotFound(_)) if !self.is_bound.load(Ordering::Acquire) => {
+                let Some(registry) = self.registry.upgrade() else { return Ok(false) };
+                return Ok(self.instead.set(registry.get(&self.found.id).await?).is_ok());
+            }
+            Err(_) => {}
+        }
+        Ok(false)
     }
 
     fn enter(&self) -> Result<()> {
-        self.core.touch();
-        self.core.check_open()
+        self.core().touch();
+        self.core().check_open()
+    }
+
+    async fn table_in(&self, snapshot: &View, name: &TableName) -> Result<Option<Arc<Table>>> {
+        Ok(self.core().catalogs.at(snapshot).await?.table(name).cloned())
     }
 }

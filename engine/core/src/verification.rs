@@ -138,6 +138,7 @@ pub struct Counts {
 impl Tenant {
     /// Verifies the tenant as it stands now. Errors are failures to look, not what was found.
     pub async fn verify(&self) -> Result<ConsistencyReport> {
+        self.bind().await?;
         let storage = &self.core().storage;
         let acknowledged = self.core().committer.known_head();
         let snapshot = self.snapshot().await?;

@@ -228,6 +228,26 @@ async fn a_tenant_that_the_other_server_made_anew_is_found_with_its_own_state() 
     assert_eq!(metrics.counters.commits_total, before + 1, "what was counted before is kept");
 }
 
+/// The first thing asked of a handle is answered by the tenant there is, not by the one that was open; a
+/// handle that has been used stays with its own.
+#[tokio::test]
+async fn the_first_call_on_a_handle_finds_the_tenant_that_the_other_server_made_anew() {
+    for (name, call) in CALLS {
+        let Pair { ours, other, .. } = pair();
+        let used = tenant(&ours, "a").await;
+        fill(&used, 3).await;
+        other.delete_tenant(&tenant_id("a")).await.unwrap();
+        let anew = tenant(&other, "a").await;
+        fill(&anew, 1).await;
+
+        let first = ours.tenant(&tenant_id("a")).await.unwrap();
+        call(first.clone()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(first.find(&Query::all(table())).await.unwrap().len(), 1, "{name}");
+        assert_eq!(verified(&anew).await.counts.documents, 1, "{name}");
+        assert!(is_gone(&call(used).await), "{name}: a handle that was used before");
+    }
+}
+
 #[tokio::test]
 async fn making_a_tenant_that_the_other_server_deleted_ends_what_is_still_open() {
     let Pair { ours, other, .. } = pair();
