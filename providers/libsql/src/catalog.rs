@@ -171,7 +171,7 @@ impl Catalog for LibsqlCatalog {
 
     async fn make(&self, name: &NamespaceName, tenant: &TenantId) -> Result<()> {
         self.server.admin.create(name.as_str()).await?;
-        Primary::new(&self.server, name)?.make(tables::make_tenant(tenant)).await
+        Primary::new(&self.server, name, tenant)?.make(tables::make_tenant(tenant)).await
     }
 
     async fn destroy(&self, name: &NamespaceName) -> Result<bool> {

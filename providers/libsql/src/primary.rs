@@ -1,6 +1,7 @@
 //! One tenant's namespace on the primary: its head, its log, its entries.
 //!
-//! Promises: every read is of one state; what is read is decoded and checked, or is corruption. Writing
+//! Promises: every read is of one state; what is read is decoded and checked, or is corruption; tables of
+//! another tenant or of another version are refused. Writing
 //! stands in `commit`. Deliberately unknown: replicas.
 
 mod check;
@@ -13,7 +14,7 @@ use nimbus_namespace::remote::{LogPage, NamespaceName};
 use nimbus_namespace::{
     Commit, CommitRecord, Entry, Head, PAGE_BYTES, Result, Space, StateDigest, StorageError,
 };
-use nimbus_types::Sequence;
+use nimbus_types::{Sequence, TenantId};
 use parking_lot::Mutex;
 
 use crate::hrana::{
@@ -24,7 +25,7 @@ use crate::tables;
 
 use self::commit::Fence;
 
-const HEAD: &str = "SELECT sequence, time_ms, digest, log_start, fence FROM head";
+const HEAD: &str = "SELECT sequence, time_ms, digest, log_start, fence, format_version, tenant FROM head";
 /// Records after `?1`, all of the next 64 or, when those are large, none: they come with the head in one
 /// answer, which sqld holds to a size.
 const NEXT_RECORDS: &str = "SELECT record, index_changes FROM commit_log \
@@ -46,6 +47,7 @@ const SYNCHRONOUS_FULL: i64 = 2;
 /// A tenant's namespace.
 pub(crate) struct Primary {
     database: Database,
+    tenant: TenantId,
     fence: Mutex<Fence>,
 }
 
@@ -57,9 +59,9 @@ pub(crate) struct News {
 }
 
 impl Primary {
-    pub(crate) fn new(server: &Arc<Server>, name: &NamespaceName) -> Result<Self> {
+    pub(crate) fn new(server: &Arc<Server>, name: &NamespaceName, tenant: &TenantId) -> Result<Self> {
         let database = Database::new(Arc::clone(server), name.clone())?;
-        Ok(Self { database, fence: Mutex::default() })
+        Ok(Self { database, tenant: tenant.clone(), fence: Mutex::default() })
     }
 
     pub(crate) fn name(&self) -> &NamespaceName {
@@ -102,15 +104,11 @@ impl Primary {
     /// A copy of the whole state at one head.
     pub(crate) async fn copy(&self) -> Result<Copy> {
         let mut statements = vec![Statement::new(HEAD, [])];
-        statements.extend(Space::ALL.map(|space| {
-            let (table, value) = tables::table(space);
-            Statement::new(format!("SELECT key, {value} FROM {table} ORDER BY key"), [])
-        }));
+        statements.extend(tables::all_entries());
         let mut cursor = self.database.stream(statements).await?;
         let missing = || StorageError::Corruption("a namespace on the libSQL primary has no head".into());
         let (_, row) = cursor.next().await?.ok_or_else(missing)?;
-        let (head, fence) = stored_head(Columns::from(row))?;
-        self.note_fence(fence);
+        let head = self.own_head(Columns::from(row))?;
         Ok(Copy { head, cursor })
     }
 
@@ -171,7 +169,22 @@ impl Primary {
 
     fn head_of(&self, result: Option<StepResult>) -> Result<Head> {
         let missing = || StorageError::Corruption("a namespace on the libSQL primary has no head".into());
-        let (head, fence) = stored_head(result.ok_or_else(missing)?.first_row()?)?;
+        self.own_head(result.ok_or_else(missing)?.first_row()?)
+    }
+
+    /// A row of [`HEAD`], if it is this tenant's.
+    fn own_head(&self, mut columns: Columns) -> Result<Head> {
+        let (head, fence) = stored_head(&mut columns)?;
+        let (version, owner) = (columns.integer()?, columns.text()?);
+        let foreign =
+            |what: String| Err(StorageError::Corruption(format!("namespace {}: {what}", self.name())));
+        if version != tables::FORMAT_VERSION {
+            let known = tables::FORMAT_VERSION;
+            return foreign(format!("the format version is {version}, this server knows {known}"));
+        }
+        if owner != self.tenant.as_str() {
+            return foreign("it belongs to another tenant".into());
+        }
         self.note_fence(fence);
         Ok(head)
     }
@@ -194,8 +207,8 @@ fn integer(number: u64) -> Value {
     Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-/// A row of [`HEAD`]: the head and the fence.
-fn stored_head(mut columns: Columns) -> Result<(Head, i64)> {
+/// What a row of [`HEAD`] begins with: the head and the fence.
+fn stored_head(columns: &mut Columns) -> Result<(Head, i64)> {
     let head = Head {
         sequence: columns.sequence()?,
         time_ms: columns.unsigned()?,
@@ -217,6 +230,14 @@ fn stored_commit(row: Row) -> Result<Commit> {
         )));
     }
     Ok(Commit { record, index_changes: index.changes })
+}
+
+/// A row that the statement of that index among [`tables::all_entries`] answered.
+fn stored_entry(statement: Option<usize>, row: Row) -> Result<(Space, Entry)> {
+    let malformed = || StorageError::Corruption("an entry on the libSQL primary is malformed".into());
+    let space = statement.and_then(|at| Space::ALL.get(at)).ok_or_else(malformed)?;
+    let mut columns = Columns::from(row);
+    Ok((*space, Entry { key: columns.blob()?, value: columns.blob()? }))
 }
 
 /// The stored form of a commit's index changes: a record that holds them instead of its own changes, so
@@ -259,13 +280,10 @@ impl Copy {
         while bytes < PAGE_BYTES
             && let Some((statement, row)) = self.cursor.next().await?
         {
-            let malformed = || StorageError::Corruption("a copy of the primary is malformed".into());
             // The head was the first statement.
-            let space = statement.checked_sub(1).and_then(|at| Space::ALL.get(at)).ok_or_else(malformed)?;
-            let mut columns = Columns::from(row);
-            let entry = Entry { key: columns.blob()?, value: columns.blob()? };
+            let (space, entry) = stored_entry(statement.checked_sub(1), row)?;
             bytes += entry.key.len() + entry.value.len();
-            page.push((*space, entry));
+            page.push((space, entry));
         }
         Ok(page)
     }

@@ -130,14 +130,14 @@ impl LibsqlProvider {
         self.cache.remove(&ReplicaId::of(name)?).await
     }
 
-    /// What the handles of `name` share.
-    fn tenant(&self, name: &NamespaceName) -> Result<Arc<Tenant>> {
+    /// What the handles of `id`, whose namespace is `name`, share.
+    fn tenant(&self, id: &TenantId, name: &NamespaceName) -> Result<Arc<Tenant>> {
         let mut known = self.known.lock();
         if let Some(tenant) = known.open.get(name).and_then(Weak::upgrade) {
             return Ok(tenant);
         }
         known.open.retain(|_, tenant| tenant.strong_count() > 0);
-        let primary = Primary::new(&self.server, name)?;
+        let primary = Primary::new(&self.server, name, id)?;
         let replica = Replica::new(Arc::clone(&self.cache), ReplicaId::of(name)?);
         let floor = Arc::clone(known.floors.entry(name.clone()).or_default());
         let tenant = Arc::new(Tenant::new(primary, replica, Arc::clone(&self.server), floor));
@@ -147,7 +147,7 @@ impl LibsqlProvider {
 
     async fn open_now(&self, tenant: &TenantId) -> Result<Arc<dyn Namespace>> {
         let name = self.find(tenant).await?;
-        let opened = self.tenant(&name)?;
+        let opened = self.tenant(tenant, &name)?;
         opened.refresh().await?;
         Ok(Arc::new(LibsqlNamespace::new(opened)))
     }

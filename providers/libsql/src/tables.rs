@@ -97,6 +97,14 @@ pub(crate) fn encoded_digest(head: &Head) -> Value {
     Value::Blob(stored.into())
 }
 
+/// Reads all entries, a statement for each space, in the order of [`Space::ALL`].
+pub(crate) fn all_entries() -> [Statement; 3] {
+    Space::ALL.map(|space| {
+        let (table, value) = table(space);
+        Statement::new(format!("SELECT key, {value} FROM {table} ORDER BY key"), [])
+    })
+}
+
 /// The table of a space, and its column beside `key`.
 pub(crate) const fn table(space: Space) -> (&'static str, &'static str) {
     match space {

@@ -158,7 +158,8 @@ impl Primary {
         let mut results = self.database.transact(Begin::Write, statements, HEAD_LIMIT).await?;
         let writer = results.pop().and_then(|rows| rows.first_row().ok()?.blob().ok());
         let raised = results.pop().ok_or(Failure::Lost)?;
-        let (head, fence) = raised.first_row().and_then(stored_head).map_err(|_| Failure::Lost)?;
+        let (head, fence) =
+            raised.first_row().and_then(|mut row| stored_head(&mut row)).map_err(|_| Failure::Lost)?;
         *self.fence.lock() = Fence::Known(fence);
         Ok((head, writer))
     }

@@ -7,6 +7,7 @@ mod cache;
 mod conformance;
 mod faults;
 mod lifecycle;
+mod primary;
 mod sizes;
 mod start;
 mod traffic;
