@@ -38,10 +38,15 @@ impl LibsqlCatalog {
         Value::Text(self.prefix.as_str().into())
     }
 
-    /// The rows of a query whose one argument is the prefix.
+    /// The rows of a query whose one argument is the prefix. They are streamed, because those of many
+    /// tenants are more than sqld takes into one answer.
     async fn rows(&self, sql: &'static str) -> Result<Vec<Row>> {
-        let results = self.metadata.read(vec![Statement::new(sql, [self.prefix()])], REQUEST_LIMIT).await?;
-        Ok(results.into_iter().flat_map(|result| result.rows).collect())
+        let mut cursor = self.metadata.stream(vec![Statement::new(sql, [self.prefix()])]).await?;
+        let mut rows = Vec::new();
+        while let Some((_, row)) = cursor.next().await? {
+            rows.push(row);
+        }
+        Ok(rows)
     }
 
     async fn write(&self, statements: Vec<Statement>) -> Outcome<()> {

@@ -60,6 +60,21 @@ async fn replicas_of_tenants_that_are_no_more_are_removed_at_the_start() {
 }
 
 #[tokio::test]
+async fn more_tenants_than_one_answer_of_the_server_holds_are_listed() {
+    let Some(world) = World::shared("many tenants of libSQL") else { return };
+    let provider = world.connect("cache").await;
+    let many = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
+         INSERT INTO tenants SELECT '{0}', printf('%0128d', i), 1, 'ready', '{0}' || i FROM n",
+        world.prefix
+    );
+    Operator::of(&world).execute(&world.metadata, &[many]).await;
+    assert_eq!(provider.list().await.unwrap().len(), 100_000);
+    drop(provider);
+    world.connect("cache").await;
+}
+
+#[tokio::test]
 async fn a_name_that_somebody_else_uses_is_left_alone() {
     let Some(world) = World::shared("a foreign namespace on libSQL") else { return };
     let (provider, operator) = (world.connect("cache").await, Operator::of(&world));
