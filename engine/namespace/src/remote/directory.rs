@@ -207,11 +207,16 @@ impl<C: Catalog> Directory<C> {
                 }
                 // Somebody outside made it since it was looked for: it is not ours to destroy.
                 Err(StorageError::AlreadyExists) => self.catalog.forget_remnant(&name).await?,
-                // Another server has taken the row on and cleared what was half made.
-                Err(StorageError::NotFound) => return self.overtaken(tenant, name).await,
                 Err(error) => {
-                    self.clear_in_background(name);
-                    return Err(error);
+                    return match self.catalog.row(tenant).await {
+                        // Another server has taken the row on; it may have cleared what was half made, which
+                        // servers report in ways of their own.
+                        Ok(row) if row != Some(creating) => self.overtaken(tenant, name).await,
+                        _ => {
+                            self.clear_in_background(name);
+                            Err(error)
+                        }
+                    };
                 }
             }
         }

@@ -130,9 +130,11 @@ impl Catalog for Connection {
         let insert = |server: &mut Server| server.present.insert(name.clone());
         self.call(|server| if insert(server) { Ok(()) } else { Err(StorageError::AlreadyExists) }).await?;
         tokio::time::sleep(self.pause_in_make).await;
-        // Its tables come with a statement of their own, and by then another server may have cleared it.
+        // Its tables come with a statement of their own, and by then another server may have cleared it. Some
+        // servers say that it is missing, others that a table is.
         let is_there = |server: &mut Server| server.present.contains(name);
-        self.call(|server| if is_there(server) { Ok(()) } else { Err(StorageError::NotFound) }).await
+        let missing = || StorageError::Corruption("a table is missing".into());
+        self.call(|server| if is_there(server) { Ok(()) } else { Err(missing()) }).await
     }
 
     async fn destroy(&self, name: &NamespaceName) -> Result<bool> {
