@@ -110,6 +110,7 @@ impl Database {
             requests: vec![StreamRequest::Batch { batch: &batch }, StreamRequest::Close],
         });
         let limit = limit + TRANSFER_LIMIT_A_MIB * (body.len() >> 20) as u32;
+        let mut failure = Failure::Withheld;
         for _ in 0..TRIES {
             self.count(batch.steps.len());
             let sent =
@@ -117,12 +118,11 @@ impl Database {
             let result = answered(sent).and_then(|body| result_of(&body, count));
             self.server.contact.note(&result);
             match result {
-                Err(Failure::NoNamespace) => self.require_presence().await?,
-                Err(Failure::Throttled) => tokio::time::sleep(PAUSE).await,
-                result => return result,
+                Ok(results) => return Ok(results),
+                Err(error) => failure = self.wait_to_retry(error).await?,
             }
         }
-        Err(Failure::Withheld)
+        Err(failure)
     }
 
     /// Reads with `statements` at one state, in one round trip. Asks once more when the answer is lost and
@@ -140,16 +140,33 @@ impl Database {
     /// Carries `statements` out in one reading transaction and streams their rows.
     pub(crate) async fn stream(&self, statements: Vec<Statement>) -> Outcome<Cursor> {
         let batch = transaction(Begin::Read, statements);
+        let mut failure = Failure::Withheld;
         for _ in 0..TRIES {
             self.count(batch.steps.len());
             let opened = Cursor::open(&self.server, self.headers().into(), &batch).await;
             self.server.contact.note(&opened);
             match opened {
-                Err(Failure::NoNamespace) => self.require_presence().await?,
-                opened => return opened,
+                Ok(cursor) => return Ok(cursor),
+                Err(error) => failure = self.wait_to_retry(error).await?,
             }
         }
-        Err(Failure::Withheld)
+        Err(failure)
+    }
+
+    /// Waits until a request that the server has not looked at may be sent again, and answers what to say
+    /// after the last time. Any other failure is handed back.
+    async fn wait_to_retry(&self, failure: Failure) -> Outcome<Failure> {
+        match failure {
+            Failure::NoNamespace => {
+                self.require_presence().await?;
+                Ok(Failure::Withheld)
+            }
+            Failure::Throttled => {
+                tokio::time::sleep(PAUSE).await;
+                Ok(Failure::Throttled)
+            }
+            failure => Err(failure),
+        }
     }
 
     /// Asks the admin API, which knows, whether a namespace that a query did not find is there: sqld keeps a
@@ -232,12 +249,43 @@ fn encoded(message: &impl serde::Serialize) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::Admin;
+    use crate::contact::Contact;
+    use crate::endpoint::Endpoint;
+    use crate::http::HttpClient;
 
     fn batch(results: &str, errors: &str) -> String {
         format!(
             r#"{{"baton":null,"results":[{{"type":"ok","response":{{"type":"batch","result":
             {{"step_results":[{results}],"step_errors":[{errors}]}}}}}},{{"type":"ok","response":{{"type":"close"}}}}]}}"#
         )
+    }
+
+    /// A server that answers every request with `status` and closes the connection.
+    async fn server_that_answers(status: &'static str) -> Arc<Server> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _request = stream.read(&mut [0; 8192]).await;
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let _gone = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        let client = || HttpClient::new(Endpoint::parse(&url).unwrap(), None).unwrap();
+        Arc::new(Server { http: client(), admin: Admin::new(client()), contact: Contact::default() })
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_no_more_requests_is_busy_and_not_away() {
+        let server = server_that_answers("429 Too Many Requests").await;
+        let name = NamespaceName::stored("tenant_acme").unwrap();
+        let database = Database::new(Arc::clone(&server), name).unwrap();
+        let refused = database.transact(Begin::Write, Vec::new(), REQUEST_LIMIT).await;
+        assert_eq!(refused.unwrap_err(), Failure::Throttled);
+        assert_eq!(database.stream(Vec::new()).await.err(), Some(Failure::Throttled));
+        assert!(server.contact.is_reachable());
     }
 
     const DONE: &str = r#"{"cols":[],"rows":[],"affected_row_count":0}"#;
