@@ -19,6 +19,9 @@ use crate::error::{Result, StorageError};
 
 /// How often a step starts again because another server came between.
 const TRIES: usize = 8;
+/// How long another server's creation that is under way is waited for, and how often it is looked at.
+const CREATION_MS: u64 = 2_000;
+const CREATION_POLL_MS: u64 = 50;
 /// When a namespace that somebody still held is destroyed again, milliseconds after the try before. What
 /// remains after the last is left to the next use.
 const DESTROY_AGAIN_MS: [u64; 5] = [500, 2_000, 5_000, 15_000, 60_000];
@@ -190,7 +193,7 @@ impl<C: Catalog> Directory<C> {
 
     async fn create_now(&self, tenant: &TenantId) -> Result<()> {
         for _ in 0..TRIES {
-            let from = self.catalog.row(tenant).await?;
+            let from = self.settled_row(tenant).await?;
             if from.is_some_and(|row| row.state == TenantState::Ready) {
                 return Err(StorageError::AlreadyExists);
             }
@@ -221,6 +224,20 @@ impl<C: Catalog> Directory<C> {
             }
         }
         Err(contended())
+    }
+
+    /// The tenant's row, once it is no longer about to change: another server that is making the tenant gets
+    /// time to end it. One that is still creating after that counts as killed.
+    async fn settled_row(&self, tenant: &TenantId) -> Result<Option<TenantRow>> {
+        let mut row = self.catalog.row(tenant).await?;
+        let mut unchanged_ms = 0;
+        while row.is_some_and(|row| row.state == TenantState::Creating) && unchanged_ms < CREATION_MS {
+            tokio::time::sleep(Duration::from_millis(CREATION_POLL_MS)).await;
+            let next = self.catalog.row(tenant).await?;
+            unchanged_ms = if next == row { unchanged_ms + CREATION_POLL_MS } else { 0 };
+            row = next;
+        }
+        Ok(row)
     }
 
     /// The next generation whose name is free on the server. A name that is taken is somebody else's,
@@ -260,7 +277,7 @@ impl<C: Catalog> Directory<C> {
 
     async fn remove_now(&self, tenant: &TenantId) -> Result<()> {
         for _ in 0..TRIES {
-            let from = match self.catalog.row(tenant).await? {
+            let from = match self.settled_row(tenant).await? {
                 Some(row) if row.state != TenantState::Dropped => row,
                 _ => {
                     self.sweep_in_background();

@@ -248,13 +248,32 @@ async fn of_servers_that_make_one_tenant_at_most_one_is_told_that_it_did() {
 #[tokio::test(start_paused = true)]
 async fn a_creation_that_is_cleared_halfway_is_told_that_another_came_first() {
     let server = Arc::default();
-    let slow = Connection { pause_in_make: Duration::from_secs(1), ..Connection::new(&server) };
+    let slow = Connection { pause_in_make: Duration::from_mins(1), ..Connection::new(&server) };
     let (slow, quick) = (directory(slow), directory(Connection::new(&server)));
     let begun = slow.create(&acme());
     tokio::time::sleep(Duration::from_millis(500)).await;
     quick.create(&acme()).await.unwrap();
     assert!(matches!(begun.await, Err(StorageError::AlreadyExists)));
     assert_tidy(&server, &quick).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_under_way_is_waited_for_and_not_taken_over() {
+    for removes in [false, true] {
+        let server = Arc::default();
+        let slow = Connection { pause_in_make: Duration::from_secs(1), ..Connection::new(&server) };
+        let (slow, other) = (directory(slow), directory(Connection::new(&server)));
+        let begun = slow.create(&acme());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if removes {
+            other.remove(&acme()).await.unwrap();
+        } else {
+            assert!(matches!(other.create(&acme()).await, Err(StorageError::AlreadyExists)));
+        }
+        begun.await.unwrap();
+        assert_eq!(other.find(&acme()).await.is_err(), removes);
+        assert_tidy(&server, &other).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
