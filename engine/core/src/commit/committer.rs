@@ -331,6 +331,21 @@ pub(crate) struct Running {
     from: Sequence,
 }
 
+impl Running {
+    /// Refuses a snapshot at `sequence` that lacks what was durable before it was taken: somebody has put the
+    /// storage back to an earlier state. A commit built on what is known here would then not follow from
+    /// what the storage holds, so the tenant counts as failed and is opened anew.
+    pub(crate) fn check_snapshot(&self, sequence: Sequence) -> Result<()> {
+        if sequence >= self.from {
+            return Ok(());
+        }
+        tracing::error!(%sequence, acknowledged = %self.from, "the storage has been put back to an earlier state");
+        let error = StorageError::Unavailable("it has been put back to an earlier state".into());
+        *self.committer.failed.lock() = Some(error.clone());
+        Err(error.into())
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let mut running = self.committer.running.lock();

@@ -53,6 +53,7 @@ impl Transaction {
     pub(crate) async fn begin(tenant: Arc<TenantCore>) -> Result<Self> {
         let running = tenant.committer.begin();
         let snapshot = tenant.storage.snapshot().await?;
+        running.check_snapshot(snapshot.head().sequence)?;
         let catalog = tenant.catalogs.at(&snapshot).await?;
         let (staging, reads) = (Staging::default(), ReadSet::default());
         Ok(Self { tenant, snapshot, catalog, staging, reads, _running: running })

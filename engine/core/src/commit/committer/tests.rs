@@ -78,6 +78,18 @@ async fn a_closed_committer_answers_the_failure_that_closed_it() {
 }
 
 #[test]
+fn a_storage_put_back_to_an_earlier_state_makes_the_tenant_open_anew() {
+    let namespace: Arc<dyn Namespace> = Arc::new(ReferenceNamespace::default());
+    let clock = Arc::new(SimulatedClock::new(1));
+    let head = Head { sequence: Sequence(5), ..Head::empty() };
+    let committer = Committer::new(namespace, clock, Arc::default(), head);
+    assert!(committer.begin().check_snapshot(Sequence(5)).is_ok() && committer.failure().is_none());
+    let refused = committer.begin().check_snapshot(Sequence(4));
+    assert!(matches!(refused, Err(EngineError::Storage(StorageError::Unavailable(_)))), "{refused:?}");
+    assert!(committer.failure().is_some());
+}
+
+#[test]
 fn a_group_is_bounded_in_transactions_and_bytes_and_never_empty() {
     let length = |sizes: &[usize]| group_length(sizes.iter().copied());
     assert_eq!(length(&[1; GROUP_COMMITS + 1]), GROUP_COMMITS);
