@@ -161,6 +161,11 @@ impl Database {
                 self.require_presence().await?;
                 Ok(Failure::Withheld)
             }
+            // Whoever still talks to a namespace that is being deleted finds its tables missing.
+            failure if failure.is_statement_refused() => {
+                self.require_presence().await?;
+                Err(failure)
+            }
             Failure::Throttled => {
                 tokio::time::sleep(PAUSE).await;
                 Ok(Failure::Throttled)

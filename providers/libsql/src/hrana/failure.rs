@@ -49,6 +49,12 @@ impl Failure {
         matches!(self, Self::Lost | Self::Sql { at: At::Commit, .. })
     }
 
+    /// Whether a statement could not even begin, as when a table of it is missing. The transaction was rolled
+    /// back.
+    pub(crate) fn is_statement_refused(&self) -> bool {
+        matches!(self, Self::Sql { at: At::Begin | At::Statement(_), code } if code == "SQLITE_UNKNOWN")
+    }
+
     /// Whether a constraint failed at the statement of that index.
     pub(crate) fn is_constraint_at(&self, index: usize) -> bool {
         let Self::Sql { at, code } = self else { return false };

@@ -43,6 +43,33 @@ async fn a_tenant_that_another_process_dropped_is_gone_with_its_replica() {
     assert!(matches!(get(&*namespace, "key").await, Err(StorageError::NotFound)), "the old handle");
 }
 
+/// Requests that are under way while the namespace is deleted find its tables missing, which is no damage.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_uses_a_tenant_while_another_process_drops_it_is_told_that_it_is_gone() {
+    let Some(world) = World::shared("a tenant dropped in use on libSQL") else { return };
+    let (own, other) = (world.connect("own").await, world.connect("other").await);
+    for round in 0..12 {
+        let namespace = create_and_open(&own, "acme").await;
+        let users: Vec<_> = (0..4)
+            .map(|_| {
+                let namespace = namespace.clone();
+                tokio::spawn(async move {
+                    loop {
+                        if let Err(error) = get(&*namespace, "key").await {
+                            return error;
+                        }
+                    }
+                })
+            })
+            .collect();
+        other.remove(&tenant("acme")).await.unwrap();
+        for user in users {
+            let told = user.await.unwrap();
+            assert!(matches!(told, StorageError::NotFound), "round {round}: {told}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn replicas_of_tenants_that_are_no_more_are_removed_at_the_start() {
     let Some(world) = World::shared("leftover replicas of libSQL") else { return };
