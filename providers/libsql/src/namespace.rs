@@ -104,7 +104,10 @@ impl Tenant {
             }
         }
         match self.ask_together().await {
-            Err(StorageError::Unavailable(_)) if can_do_without => Ok(()),
+            // A primary that answers, and refuses, is not away: its commits must not go unseen in silence.
+            Err(StorageError::Unavailable(_)) if can_do_without && !self.server.contact.is_reachable() => {
+                Ok(())
+            }
             result => result,
         }
     }
