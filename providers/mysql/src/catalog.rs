@@ -10,12 +10,12 @@ use nimbus_namespace::remote::{
     Catalog, NamespaceName, Prefix, Remnant, RemnantChange, TenantRow, TenantState,
 };
 use nimbus_namespace::{Result, StorageError};
-use nimbus_sql::{Counters, Failure, Pool, retried};
+use nimbus_sql::{Counters, Failure, Pool, REMOVED_FENCE, retried};
 use nimbus_types::TenantId;
 
 use crate::error::Outcome;
 use crate::json;
-use crate::session::{Server, TABLE_LOCK_SECONDS};
+use crate::session::{ROW_LOCK_SECONDS, Server, TABLE_LOCK_SECONDS};
 use crate::statements::{Answered, DatabaseName, Statements, ask, ask_in_transaction, column, text_literal};
 use crate::tables::{INNODB, creation};
 
@@ -241,11 +241,22 @@ impl Catalog for MysqlCatalog {
 
     async fn destroy(&self, name: &NamespaceName) -> Result<bool> {
         let mut lease = self.pool.lease(&self.counters).await?;
-        let statements =
-            Statements::one(format_args!("SET SESSION lock_wait_timeout={DESTROY_LOCK_SECONDS}"))
-                .and(format_args!("DROP DATABASE IF EXISTS {}", DatabaseName::of(name)));
-        let dropped = ask(&mut lease, statements).await;
-        let restore = Statements::one(format_args!("SET SESSION lock_wait_timeout={TABLE_LOCK_SECONDS}"));
+        let database = DatabaseName::of(name);
+        let wait = |tables: u32, rows: u32| {
+            Statements::one(format_args!(
+                "SET SESSION lock_wait_timeout={tables},innodb_lock_wait_timeout={rows}"
+            ))
+        };
+        // A snapshot may keep the tables for long, and nobody may write to them meanwhile. What a killed
+        // create left may have no such row.
+        let mark = wait(DESTROY_LOCK_SECONDS, DESTROY_LOCK_SECONDS)
+            .and(format_args!("UPDATE {database}.head SET fence={REMOVED_FENCE} WHERE one=1"));
+        if let Err(lost @ Failure::Lost(_)) = ask(&mut lease, mark).await {
+            return Err(lost.into());
+        }
+        let drop_database = Statements::one(format_args!("DROP DATABASE IF EXISTS {database}"));
+        let dropped = ask(&mut lease, drop_database).await;
+        let restore = wait(TABLE_LOCK_SECONDS, ROW_LOCK_SECONDS);
         match dropped {
             Err(Failure::Lost(_)) => {}
             _ => drop(ask(&mut lease, restore).await?),

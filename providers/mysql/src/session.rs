@@ -20,7 +20,7 @@ pub(crate) const QUIET_SECONDS_IN_COMMIT: u32 = 30;
 /// Seconds to wait for the lock of a table that somebody changes.
 pub(crate) const TABLE_LOCK_SECONDS: u32 = 10;
 /// Seconds to wait for a row that another transaction has locked; less than an operation may take.
-const ROW_LOCK_SECONDS: u32 = 10;
+pub(crate) const ROW_LOCK_SECONDS: u32 = 10;
 /// Bytes of a key that ORDER BY looks at; the server's default is 1024, and keys go up to 64 KiB.
 const SORTED_BYTES: u32 = 66_000;
 /// Bytes of memory for one such sort, which must hold 15 keys.

@@ -101,7 +101,7 @@ pub(crate) fn creation(database: &DatabaseName, tenant: &TenantId) -> Statements
          time_ms BIGINT UNSIGNED NOT NULL COMMENT 'its time, epoch milliseconds',\
          digest MEDIUMBLOB NOT NULL COMMENT 'state digest after it',\
          log_start BIGINT UNSIGNED NOT NULL COMMENT 'oldest sequence the log still keeps',\
-         fence BIGINT NOT NULL COMMENT 'raised to make commits of unknown outcome fail',\
+         fence BIGINT NOT NULL COMMENT 'raised to make commits of unknown outcome fail; negative once removed',\
          long_keys BOOLEAN NOT NULL COMMENT 'whether the tables named _long were ever written',\
          PRIMARY KEY (one)) {INNODB}"
     ));
@@ -147,13 +147,17 @@ impl HeadRow {
     /// Reads what [`HeadRow::selection`] answered.
     pub(crate) fn read(rows: &[MySqlRow]) -> Outcome<Self> {
         let row = rows.first().ok_or_else(missing_head)?;
+        let fence: i64 = column(row, 3)?;
+        if fence < 0 {
+            return Err(Failure::Refused(StorageError::NotFound));
+        }
         let head = Head {
             sequence: Sequence(column(row, 0)?),
             time_ms: column(row, 1)?,
             log_start: Sequence(column(row, 2)?),
             digest: StateDigest::from_bytes(&bytes(row, 5)?)?,
         };
-        Ok(Self { head, fence: column(row, 3)?, long_keys: column::<i8>(row, 4)? != 0 })
+        Ok(Self { head, fence, long_keys: column::<i8>(row, 4)? != 0 })
     }
 }
 

@@ -9,7 +9,7 @@ use nimbus_namespace::remote::{
     Catalog, NamespaceName, Prefix, Remnant, RemnantChange, TenantRow, TenantState,
 };
 use nimbus_namespace::{Head, Result, StorageError};
-use nimbus_sql::{Attempted, Counters, Failure, OPERATION_LIMIT, Pool, retried, within};
+use nimbus_sql::{Attempted, Counters, Failure, OPERATION_LIMIT, Pool, REMOVED_FENCE, retried, within};
 use nimbus_types::TenantId;
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
@@ -222,10 +222,13 @@ impl Catalog for PostgresCatalog {
     }
 
     async fn destroy(&self, name: &NamespaceName) -> Result<bool> {
-        // In one message, hence one transaction, to which the limit belongs.
-        let script =
-            format!("SET LOCAL lock_timeout = '1s'; DROP SCHEMA IF EXISTS {} CASCADE", quoted(name.as_str()));
-        match self.script(script).await {
+        let schema = quoted(name.as_str());
+        // Each script is one message, hence one transaction, to which the limit belongs.
+        let limited = |statement: String| self.script(format!("SET LOCAL lock_timeout = '1s'; {statement}"));
+        // A snapshot may keep the tables for long, and nobody may write to them meanwhile. What a killed
+        // create left may have no such row.
+        let _ = limited(format!("UPDATE {schema}.head SET fence = {REMOVED_FENCE}")).await;
+        match limited(format!("DROP SCHEMA IF EXISTS {schema} CASCADE")).await {
             Ok(()) => Ok(true),
             // A snapshot or a statement still uses it.
             Err(Failure::Undone(StorageError::Busy(_))) => Ok(false),

@@ -6,7 +6,7 @@ use nimbus_sql::retried;
 use nimbus_types::Sequence;
 
 use crate::namespace::{Store, query};
-use crate::tables::{bytes, malformed, sequence, signed};
+use crate::tables::{bytes, fence, malformed, sequence, signed};
 
 /// No page holds more records than this: none is shorter than this many bytes.
 const MOST_RECORDS: usize = PAGE_BYTES / 100;
@@ -22,10 +22,11 @@ pub(crate) async fn read(store: &Store, after: Sequence, limit: usize) -> Result
     .await?;
     let first = rows.first().ok_or_else(malformed)?;
     let head = Head { sequence: sequence(first, 0)?, log_start: sequence(first, 1)?, ..Head::default() };
+    fence(first, 2)?;
     let mut page = LogPage::begin(&head, after, limit)?;
     if page.wanted() > 0 {
         for row in &rows {
-            if !page.take(&bytes(row, 2)?)? {
+            if !page.take(&bytes(row, 3)?)? {
                 break;
             }
         }

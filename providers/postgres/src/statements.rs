@@ -30,8 +30,8 @@ pub(crate) struct Statements {
     pub(crate) begin_snapshot: Arc<str>,
     /// → the head, `format_version`, `tenant`.
     pub(crate) head: Arc<str>,
-    /// `$1` after, `$2` limit → the head's sequence and `log_start`, record, until a page is full; one row
-    /// without a record if there is none.
+    /// `$1` after, `$2` limit → the head's sequence, `log_start` and fence, record, until a page is full; one
+    /// row without a record if there is none.
     pub(crate) read_log: Arc<str>,
     /// `$1` before, `$2` rows at most → one row if it moved the beginning of the log.
     pub(crate) trim_log: Arc<str>,
@@ -124,7 +124,7 @@ const ROWS_BEFORE: &str = "walk ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
 fn read_log(schema: &str) -> Arc<str> {
     // One statement, so that no trim comes between the head and the rows.
     format!(
-        "SELECT head.sequence, log_start, record FROM {schema}.head LEFT JOIN (\
+        "SELECT head.sequence, log_start, fence, record FROM {schema}.head LEFT JOIN (\
              SELECT rows.sequence AS record_sequence, record, sum(octet_length(record)) OVER ({ROWS_BEFORE}) AS bytes_before \
              FROM (SELECT * FROM {schema}.commit_log WHERE sequence > $1 ORDER BY sequence LIMIT $2) AS rows \
              WINDOW walk AS (ORDER BY rows.sequence)\

@@ -38,7 +38,7 @@ pub(crate) struct HeadRow {
 pub(crate) const HEAD_COLUMNS: &str = "sequence, time_ms, digest, log_start, fence, long_keys";
 
 impl HeadRow {
-    /// Reads [`HEAD_COLUMNS`], which are the row's first.
+    /// Reads [`HEAD_COLUMNS`], which are the row's first; `NotFound` where the tenant has been removed.
     pub(crate) fn read(row: &PgRow) -> Result<Self> {
         let head = Head {
             sequence: sequence(row, 0)?,
@@ -46,9 +46,8 @@ impl HeadRow {
             digest: StateDigest::from_bytes(&bytes(row, 2)?)?,
             log_start: sequence(row, 3)?,
         };
-        let fence = row.try_get(4).map_err(|_| malformed())?;
         let long_keys = row.try_get(5).map_err(|_| malformed())?;
-        Ok(Self { head, fence, long_keys })
+        Ok(Self { head, fence: fence(row, 4)?, long_keys })
     }
 }
 
@@ -60,6 +59,12 @@ pub(crate) fn malformed() -> StorageError {
 pub(crate) fn unsigned(row: &PgRow, column: usize) -> Result<u64> {
     let number: i64 = row.try_get(column).map_err(|_| malformed())?;
     u64::try_from(number).map_err(|_| StorageError::Corruption("a number of the head is negative".into()))
+}
+
+/// The head's fence; `NotFound` where the tenant has been removed.
+pub(crate) fn fence(row: &PgRow, column: usize) -> Result<i64> {
+    let fence = row.try_get(column).map_err(|_| malformed())?;
+    if fence < 0 { Err(StorageError::NotFound) } else { Ok(fence) }
 }
 
 pub(crate) fn sequence(row: &PgRow, column: usize) -> Result<Sequence> {

@@ -22,6 +22,9 @@ use crate::retry::pause;
 
 /// Longest the outcome of a commit is asked for.
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
+/// The fence that a removal leaves where it cannot destroy the tables yet, so that no server that still has
+/// the tenant open writes to it. It stays negative however often it is raised, and others never are.
+pub const REMOVED_FENCE: i64 = i64::MIN;
 /// Most times one group is sent.
 const MOST_SENDS: u32 = 8;
 
@@ -48,7 +51,7 @@ impl Fence {
 pub struct Position {
     /// Sequence of the head.
     pub sequence: Sequence,
-    /// The head's fence.
+    /// The head's fence; negative where the tenant has been removed.
     pub fence: i64,
 }
 
@@ -84,10 +87,11 @@ pub async fn commit<C: Committer>(
 ) -> Result<C::Done, StorageError> {
     if fence.unknown.load(Ordering::Acquire) > fence.settled.load(Ordering::Acquire) {
         // Nothing of this group has been sent, so not finding out is no unknown outcome of it.
-        let (position, _) = settle(committer, fence).await.map_err(|_| {
-            StorageError::Unavailable(
+        let (position, _) = settle(committer, fence).await.map_err(|error| match error {
+            StorageError::NotFound => error,
+            _ => StorageError::Unavailable(
                 "an earlier write's outcome is not known yet, nothing was written".into(),
-            )
+            ),
         })?;
         moved(position, expected)?;
     }
@@ -120,7 +124,9 @@ pub async fn commit<C: Committer>(
 }
 
 fn moved(position: Position, expected: Sequence) -> Result<(), StorageError> {
-    if position.sequence == expected {
+    if position.fence < 0 {
+        Err(StorageError::NotFound)
+    } else if position.sequence == expected {
         Ok(())
     } else {
         Err(StorageError::HeadMoved { actual: position.sequence })
@@ -138,7 +144,10 @@ async fn settle<C: Committer>(
     for tried in 1.. {
         match tokio::time::timeout_at(deadline, committer.settle()).await {
             Ok(Ok((position, done))) => {
-                fence.value.store(position.fence, Ordering::Release);
+                // That of a removed tenant is never taken over.
+                if position.fence >= 0 {
+                    fence.value.store(position.fence, Ordering::Release);
+                }
                 fence.settled.fetch_max(unknown, Ordering::AcqRel);
                 return Ok((position, done));
             }

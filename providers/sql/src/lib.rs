@@ -15,7 +15,7 @@ mod pool;
 mod retry;
 
 pub use backend::{Backend, ConnectionOf};
-pub use commit::{Committer, Fence, Position, Sent, commit};
+pub use commit::{Committer, Fence, Position, REMOVED_FENCE, Sent, commit};
 pub use counters::Counters;
 pub use failure::{Attempted, Failure};
 pub use lease::Lease;

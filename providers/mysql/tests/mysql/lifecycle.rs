@@ -1,6 +1,7 @@
 //! Names, leftovers and drops: what happens to a tenant's database before and after its use.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nimbus_namespace::conformance::{CommitBuilder, put};
@@ -151,12 +152,20 @@ async fn a_removal_does_not_wait_for_open_snapshots_and_is_finished_after_them()
     let new = create_and_open(&other, "acme").await;
     assert_eq!(new.head().await.unwrap().sequence, Sequence::ZERO);
 
+    // Handles find the tenant gone while its database is still there for the snapshot, and after it.
+    let late = builder.group([vec![put(Space::Meta, "late", "write")]]);
+    let require_gone = async || {
+        let refused = namespace.commit(Sequence(1), Arc::clone(&late)).await;
+        assert!(matches!(refused, Err(StorageError::NotFound)), "{refused:?}");
+        assert!(matches!(namespace.head().await, Err(StorageError::NotFound)));
+        assert!(matches!(namespace.snapshot().await.err(), Some(StorageError::NotFound)));
+        assert!(matches!(namespace.read_log(Sequence::ZERO, 1).await, Err(StorageError::NotFound)));
+    };
+    require_gone().await;
+    assert_eq!(snapshot.get(Space::Documents, b"key").await.unwrap().unwrap(), "value");
     drop(snapshot);
     databases_become(&place, &[format!("{}acme$2", place.prefix)]).await;
-    let late = namespace.commit(Sequence(1), builder.group([vec![put(Space::Meta, "late", "write")]])).await;
-    assert!(matches!(late, Err(StorageError::NotFound)), "{late:?}");
-    assert!(matches!(namespace.head().await, Err(StorageError::NotFound)));
-    assert!(matches!(namespace.snapshot().await.err(), Some(StorageError::NotFound)));
+    require_gone().await;
     assert_eq!(new.head().await.unwrap().sequence, Sequence::ZERO);
 }
 

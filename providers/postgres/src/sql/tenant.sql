@@ -63,7 +63,7 @@ COMMENT ON COLUMN {schema}.head.sequence IS 'Sequence of the newest commit; 0 wh
 COMMENT ON COLUMN {schema}.head.time_ms IS 'Time of that commit, milliseconds since 1970.';
 COMMENT ON COLUMN {schema}.head.digest IS 'Checksum over all documents, index entries and meta entries after that commit.';
 COMMENT ON COLUMN {schema}.head.log_start IS 'Oldest sequence the log still keeps; sequence + 1 when it keeps none.';
-COMMENT ON COLUMN {schema}.head.fence IS 'Raised when the outcome of a commit has to be found out: a commit sent before can then no longer take effect.';
+COMMENT ON COLUMN {schema}.head.fence IS 'Raised when the outcome of a commit has to be found out: a commit sent before can then no longer take effect. Negative once the tenant has been removed.';
 COMMENT ON COLUMN {schema}.head.long_keys IS 'Whether one of the tables of long keys has ever held a row.';
 COMMENT ON TABLE {schema}.commit_log IS 'Every commit, a row each, until it is trimmed.';
 COMMENT ON COLUMN {schema}.commit_log.time_ms IS 'Time of the commit, milliseconds since 1970.';

@@ -6,7 +6,7 @@ use nimbus_namespace::StorageError;
 use nimbus_types::Sequence;
 use parking_lot::Mutex;
 
-use super::{Committer, Fence, Position, Sent, commit};
+use super::{Committer, Fence, Position, REMOVED_FENCE, Sent, commit};
 use crate::failure::Failure;
 
 const EXPECTED: Sequence = Sequence(7);
@@ -113,4 +113,25 @@ async fn what_the_database_undid_is_sent_again_a_few_times_and_what_it_refused_i
     let script = Script::new([Err(Failure::Refused(StorageError::NotFound))], []);
     assert!(matches!(commit(&script, &Fence::new(0), EXPECTED).await, Err(StorageError::NotFound)));
     assert_eq!(script.fences_sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_tenant_takes_no_commit_and_its_fence_is_not_taken_over() {
+    let fence = Fence::new(4);
+    let removed = at(7, REMOVED_FENCE + 1);
+    for script in [
+        Script::new([Ok(Sent::Elsewhere(removed))], []),
+        Script::new([Err(lost())], [(removed, None)]),
+        Script::new([Err(Failure::Refused(StorageError::NotFound))], []),
+    ] {
+        assert!(matches!(commit(&script, &fence, EXPECTED).await, Err(StorageError::NotFound)));
+        assert_eq!(script.fences_sent(), [4]);
+    }
+    let unknown = Script::new([], []);
+    assert!(matches!(commit(&unknown, &fence, EXPECTED).await, Err(StorageError::OutcomeUnknown(_))));
+    let script = Script::new([], [(removed, None)]);
+    assert!(matches!(commit(&script, &fence, EXPECTED).await, Err(StorageError::NotFound)));
+
+    let script = Script::new([Err(lost())], [(removed, Some("made"))]);
+    assert_eq!(commit(&script, &fence, EXPECTED).await.unwrap(), "made", "before the removal");
 }
