@@ -22,7 +22,7 @@ use crate::log::PIECE_BYTES;
 use crate::namespace::Store;
 use crate::session::{QUIET_SECONDS, Server};
 use crate::statements::{Answered, Statements, ask, bytes, column, literal, push, push_literal};
-use crate::tables::{HeadRow, SpaceTables, encoded, missing_head};
+use crate::tables::{SpaceTables, encoded, missing_head};
 use crate::writer::{LARGEST_TEXT_VALUE_BYTES, WriteFailed, Writer};
 
 /// Room that a packet needs beside the values in it.
@@ -67,24 +67,26 @@ impl Committer for GroupCommit<'_> {
         let mut lease = self.store.pool.lease(&self.store.counters).await?;
         let statements =
             Statements::one(format_args!("UPDATE {database}.head SET fence=fence+1 WHERE one=1"))
-                .and(HeadRow::selection(database))
                 .and(format_args!(
                     "SELECT writer FROM {database}.commit_log WHERE sequence={} AND piece=0",
                     self.last.sequence
-                ));
+                ))
+                // After the log, so that it tells of any trim that came before the log was looked at.
+                .and(format_args!("SELECT sequence,fence,log_start FROM {database}.head WHERE one=1"));
         let answered = ask(&mut lease, statements).await?;
-        let [_, head, log] = answered.as_slice() else { return Err(missing_head()) };
-        let HeadRow { head, fence, .. } = HeadRow::read(&head.rows)?;
-        if self.last.sequence < head.log_start && self.last.sequence <= head.sequence {
-            // Another server trimmed the log meanwhile, and with it what would tell.
-            return Err(Failure::Lost("the log has been trimmed past the commit".into()));
-        }
-        let position = Position { sequence: head.sequence, fence };
+        let [_, log, head] = answered.as_slice() else { return Err(missing_head()) };
+        let head = head.rows.first().ok_or_else(missing_head)?;
+        let position = Position { sequence: Sequence(column(head, 0)?), fence: column(head, 1)? };
+        let log_start = Sequence(column(head, 2)?);
         let is_ours = match log.rows.first() {
             Some(row) => bytes(row, 0)? == self.writer.as_bytes(),
+            None if self.last.sequence < log_start => {
+                // Another server trimmed the log meanwhile, and with it what would tell.
+                return Err(Failure::Lost("the log has been trimmed past the commit".into()));
+            }
             None => false,
         };
-        Ok((position, is_ours.then(|| self.head(head.log_start))))
+        Ok((position, is_ours.then(|| self.head(log_start))))
     }
 }
 

@@ -13,7 +13,7 @@ use sqlx::query::Query;
 
 use crate::namespace::{Store, query};
 use crate::statements::Keys;
-use crate::tables::{HeadRow, bytes, is_long, malformed, sequence, signed};
+use crate::tables::{HeadRow, is_long, malformed, sequence, signed};
 
 /// Most bytes of one group. A value of the server, an array included, ends at 1 GiB.
 const MOST_BYTES: usize = 900 << 20;
@@ -156,14 +156,15 @@ impl Committer for Attempt<'_> {
     }
 
     async fn settle(&self) -> Attempted<(Position, Option<Sequence>)> {
-        let row = self.only_row(query(&self.store.statements.raise_fence)).await?;
+        self.store.rows(query(&self.store.statements.raise_fence)).await?;
+        // A statement of its own: it sees what the one before waited for.
+        let row = self.only_row(query(&self.store.statements.outcome).bind(self.head.0)).await?;
         let position =
             Position { sequence: sequence(&row, 0)?, fence: row.try_get(1).map_err(|_| malformed())? };
         let log_start = sequence(&row, 2)?;
-        // A statement of its own: it sees what the one before waited for.
-        let rows = self.store.rows(query(&self.store.statements.writer).bind(self.head.0)).await?;
-        let is_ours = match rows.first() {
-            Some(row) => bytes(row, 0)? == self.writer.as_bytes(),
+        let writer: Option<&[u8]> = row.try_get(3).map_err(|_| malformed())?;
+        let is_ours = match writer {
+            Some(writer) => writer == self.writer.as_bytes(),
             None if signed(log_start.0) > self.head.0 => {
                 return Err(StorageError::Unavailable("the log was trimmed beyond the commit".into()).into());
             }

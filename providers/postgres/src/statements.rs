@@ -35,10 +35,10 @@ pub(crate) struct Statements {
     pub(crate) read_log: Arc<str>,
     /// `$1` before, `$2` rows at most → one row if it moved the beginning of the log.
     pub(crate) trim_log: Arc<str>,
-    /// → sequence, fence, `log_start`.
     pub(crate) raise_fence: Arc<str>,
-    /// `$1` sequence → writer.
-    pub(crate) writer: Arc<str>,
+    /// `$1` sequence → the head's sequence, fence and `log_start`, and the writer of the log's row if there
+    /// is one.
+    pub(crate) outcome: Arc<str>,
     /// `$1` after, `$2` limit → sequence, `time_ms`, record.
     pub(crate) check_log: Arc<str>,
     commit: [Arc<str>; 2],
@@ -63,11 +63,13 @@ impl Statements {
             head: format!("SELECT {HEAD_COLUMNS}, format_version, tenant FROM {schema}.head").into(),
             read_log: read_log(&schema),
             trim_log: trim_log(&schema),
-            raise_fence: format!(
-                "UPDATE {schema}.head SET fence = fence + 1 RETURNING sequence, fence, log_start"
+            raise_fence: format!("UPDATE {schema}.head SET fence = fence + 1").into(),
+            // One statement, so that no trim comes between the head and the row.
+            outcome: format!(
+                "SELECT head.sequence, fence, log_start, writer FROM {schema}.head \
+                 LEFT JOIN {schema}.commit_log ON commit_log.sequence = $1"
             )
             .into(),
-            writer: format!("SELECT writer FROM {schema}.commit_log WHERE sequence = $1").into(),
             check_log: format!(
                 "SELECT sequence, time_ms, record FROM (\
                      SELECT sequence, time_ms, record, sum(octet_length(record)) OVER ({ROWS_BEFORE}) AS bytes_before \
