@@ -154,7 +154,8 @@ impl MysqlCatalog {
         if answered.last().is_none_or(|replaced| replaced.affected == 0) {
             return Ok(false);
         }
-        ask(&mut lease, Statements::one(note).and("COMMIT")).await?;
+        // A failure before COMMIT leaves the transaction open.
+        ask_in_transaction(&mut lease, Statements::one(note).and("COMMIT")).await?;
         Ok(true)
     }
 }

@@ -170,6 +170,26 @@ async fn a_removal_does_not_wait_for_open_snapshots_and_is_finished_after_them()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_a_tenants_row_that_fails_halfway_leaves_no_transaction_open() {
+    let Some(place) = Place::shared("mysql row changed halfway") else { return };
+    let (provider, other) = (place.connect().await, place.connect().await);
+    let mut operator = Operator::at(&place).await;
+    let metadata = &place.metadata;
+    operator
+        .run(format!(
+            "CREATE TRIGGER {metadata}.refuse BEFORE INSERT ON {metadata}.remnants \
+             FOR EACH ROW SIGNAL SQLSTATE '45000'"
+        ))
+        .await;
+    assert!(provider.create(&tenant("acme")).await.is_err());
+    let rows = operator.column::<String>(&format!("SELECT state FROM {metadata}.tenants")).await;
+    assert_eq!(rows, Vec::<String>::new());
+    operator.run(format!("SET SESSION lock_wait_timeout = 5; DROP TRIGGER {metadata}.refuse")).await;
+    other.create(&tenant("acme")).await.unwrap();
+    assert_eq!(provider.list().await.unwrap(), [tenant("acme")], "what another has done since");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lock_held_outside_makes_a_commit_busy_and_no_more() {
     let Some(place) = Place::shared("mysql lock held outside") else { return };
     let provider = place.connect().await;
