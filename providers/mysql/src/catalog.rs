@@ -94,6 +94,7 @@ impl MysqlCatalog {
             ask(&mut lease, statements.clone()).await
         })
         .await
+        .map_err(of_metadata)
     }
 
     fn row_is(&self, tenant: &TenantId) -> String {
@@ -192,6 +193,7 @@ impl Catalog for MysqlCatalog {
             })
         })
         .await
+        .map_err(of_metadata)
     }
 
     async fn tenants(&self) -> Result<Vec<TenantId>> {
@@ -268,6 +270,14 @@ impl Catalog for MysqlCatalog {
             }
             dropped => Ok(dropped.map(|_| true)?),
         }
+    }
+}
+
+/// The metadata tables were there at the start.
+fn of_metadata(error: StorageError) -> StorageError {
+    match error {
+        StorageError::NotFound => StorageError::Unavailable("the metadata database is gone".into()),
+        other => other,
     }
 }
 

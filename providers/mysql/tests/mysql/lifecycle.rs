@@ -214,3 +214,16 @@ async fn a_tenant_whose_database_somebody_dropped_can_be_removed_and_made_anew()
     let namespace = create_and_open(&provider, "acme").await;
     assert_eq!(namespace.head().await.unwrap().sequence, Sequence::ZERO);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_metadata_database_no_tenant_is_said_to_be_gone() {
+    let Some(place) = Place::shared("mysql metadata gone") else { return };
+    let provider = place.connect().await;
+    provider.create(&tenant("acme")).await.unwrap();
+    Operator::at(&place).await.run(format!("DROP DATABASE {}", place.metadata)).await;
+    let opened = provider.open(&tenant("acme")).await.err();
+    let removed = provider.remove(&tenant("acme")).await.err();
+    for error in [opened, removed] {
+        assert!(matches!(error, Some(StorageError::Unavailable(_))), "{error:?}");
+    }
+}
