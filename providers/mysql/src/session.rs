@@ -76,10 +76,12 @@ impl Backend for Server {
 }
 
 /// Sets the session up in one round trip. REPEATABLE READ gives snapshots; a commit's statements lock what
-/// they read and so see the newest rows under it too.
+/// they read and so see the newest rows under it too. The end of a transaction must not begin another, and no
+/// answer may be cut short.
 fn settings() -> String {
     format!(
-        "SET NAMES utf8mb4,sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',autocommit=1,\
+        "SET NAMES utf8mb4,sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',autocommit=1,completion_type=0,\
+         sql_select_limit=18446744073709551615,\
          wait_timeout={QUIET_SECONDS},lock_wait_timeout={TABLE_LOCK_SECONDS},\
          innodb_lock_wait_timeout={ROW_LOCK_SECONDS},\
          max_sort_length={SORTED_BYTES},sort_buffer_size={SORT_BUFFER_BYTES};\

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use nimbus_namespace::conformance::{CommitBuilder, put};
-use nimbus_namespace::{Direction, KeyRange, PAGE_BYTES, Snapshot, Space, StorageError};
+use nimbus_namespace::{Direction, KeyRange, NamespaceProvider, PAGE_BYTES, Snapshot, Space, StorageError};
 use nimbus_test_servers::Mariadb;
 use nimbus_types::Sequence;
 
-use crate::support::{Operator, Place, commit_one, create_and_open};
+use crate::support::{Operator, Place, commit_one, create_and_open, tenant};
 
 async fn all_entries(snapshot: &dyn Snapshot, space: Space) -> Vec<nimbus_namespace::Entry> {
     let mut range = KeyRange::all();
@@ -136,4 +136,28 @@ async fn a_page_of_small_entries_beyond_one_query_is_whole() {
         assert!(page.entries == expected[..2_599] && page.more, "{direction:?}");
         expected.reverse();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_work_alike_whatever_the_server_sets_for_them() {
+    let Some(server) = Mariadb::start("mysql session settings") else { return };
+    let place = Place::on(&server);
+    // Transactions that begin another when they end, and answers cut short.
+    Operator::at(&place).await.run("SET GLOBAL completion_type = 'CHAIN', GLOBAL sql_select_limit = 2").await;
+    let (provider, other) = (place.connect().await, place.connect().await);
+    let namespace = create_and_open(&provider, "acme").await;
+    let elsewhere = other.open(&tenant("acme")).await.unwrap();
+    let mut builder = CommitBuilder::new();
+    let changes = (0..5_u8).map(|n| put(Space::Documents, [n], [n])).collect();
+    namespace.commit(Sequence::ZERO, builder.group([changes])).await.unwrap();
+    for writer in [&elsewhere, &namespace, &elsewhere, &namespace] {
+        commit_one(&**writer, &mut builder, "key", "value").await.unwrap();
+        for reader in [&elsewhere, &namespace] {
+            assert_eq!(reader.head().await.unwrap(), *builder.head());
+        }
+    }
+    let snapshot = namespace.snapshot().await.unwrap();
+    let keys = [0_u8, 1, 2, 3, 4].map(|n| Bytes::from(vec![n]));
+    let values = snapshot.get_many(Space::Documents, &keys).await.unwrap();
+    assert_eq!(values, keys.map(Some));
 }
