@@ -25,7 +25,7 @@ pub(crate) const BEGIN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ
 pub(crate) struct MysqlSnapshot {
     row: HeadRow,
     store: Arc<Store>,
-    /// `None` once the connection has been lost.
+    /// `None` once the connection or the transaction has been lost.
     lease: Mutex<Option<Lease<Server>>>,
 }
 
@@ -43,7 +43,9 @@ impl MysqlSnapshot {
     async fn hold(&self) -> Result<Held<'_>> {
         let mut slot = self.lease.lock().await;
         let lease = slot.take().ok_or_else(|| {
-            StorageError::Transient("the snapshot's connection to the database has been lost".into())
+            StorageError::Transient(
+                "the snapshot has been lost with its connection or its transaction".into(),
+            )
         })?;
         Ok(Held { slot, lease })
     }
@@ -56,9 +58,10 @@ struct Held<'s> {
 }
 
 impl Held<'_> {
-    /// Puts the connection back unless it has been lost.
+    /// Puts the connection back unless it, or the transaction on it, has been lost: whoever wants two tables
+    /// for itself may make a read the victim of a deadlock.
     fn finish<T>(mut self, result: Outcome<T>) -> Result<T> {
-        if !matches!(result, Err(Failure::Lost(_))) {
+        if !matches!(result, Err(Failure::Lost(_) | Failure::Undone(_))) {
             *self.slot = Some(self.lease);
         }
         Ok(result?)

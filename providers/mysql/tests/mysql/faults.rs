@@ -334,3 +334,41 @@ async fn a_read_given_up_half_way_never_answers_another() {
         assert_eq!(fresh.get(Space::Documents, key.as_bytes()).await.unwrap().unwrap(), key.repeat(30_000));
     }
 }
+
+/// Waits until a statement waits for tables that somebody holds.
+async fn wait_for_a_waiting_statement(operator: &mut Operator, database: &str) {
+    let query = format!(
+        "SELECT COUNT(*) FROM information_schema.PROCESSLIST \
+         WHERE STATE LIKE 'Waiting for table%' AND INFO LIKE '%{database}%'"
+    );
+    while operator.column::<i64>(&query).await == [0] {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_is_the_victim_of_a_deadlock_is_lost() {
+    let Some(place) = Place::shared("mysql deadlock of a snapshot") else { return };
+    let provider = place.connect().await;
+    let namespace = create_and_open(&provider, "acme").await;
+    let mut builder = CommitBuilder::new();
+    let set = |value: &'static str| [Space::Documents, Space::Meta].map(|space| put(space, "key", value));
+    namespace.commit(Sequence::ZERO, builder.group([set("old").into()])).await.unwrap();
+    let snapshot = namespace.snapshot().await.unwrap();
+    assert_eq!(snapshot.get(Space::Meta, b"key").await.unwrap().unwrap(), "old");
+    namespace.commit(Sequence(1), builder.group([set("new").into()])).await.unwrap();
+
+    // It gets the one table and waits for the other, which the snapshot has read.
+    let database = format!("{}acme", place.prefix);
+    let mut locker = Operator::at(&place).await;
+    let lock = format!("LOCK TABLES {database}.documents WRITE, {database}.meta WRITE; UNLOCK TABLES");
+    let locking = tokio::spawn(async move { locker.run(lock).await });
+    wait_for_a_waiting_statement(&mut Operator::at(&place).await, &database).await;
+    let victim = snapshot.get(Space::Documents, b"key").await;
+    assert!(matches!(victim, Err(StorageError::Busy(_))), "{victim:?}");
+    for space in [Space::Meta, Space::Documents] {
+        let late = snapshot.get(space, b"key").await;
+        assert!(matches!(late, Err(StorageError::Transient(_))), "{late:?}");
+    }
+    locking.await.unwrap();
+}
