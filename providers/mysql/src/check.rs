@@ -36,7 +36,7 @@ pub(crate) async fn check(store: &Store) -> Result<PhysicalReport> {
 
 /// `CHECK TABLE` (`MySQL`'s manual): pages, trees, and rows that stand in one index and not in another.
 async fn check_table(store: &Store, table: &str, report: &mut PhysicalReport) -> Outcome<()> {
-    let mut lease = store.pool.lease(&store.counters).await?;
+    let mut lease = store.pool.lease_for_snapshot(&store.counters).await?;
     let statements = Statements::one(format_args!("CHECK TABLE {}.{table}", store.database));
     let mut answered = Vec::new();
     let checked = within(TABLE_LIMIT, send(lease.begin(1), statements, &mut answered)).await;
@@ -57,7 +57,7 @@ async fn check_table(store: &Store, table: &str, report: &mut PhysicalReport) ->
 
 /// Every record lies within the log, is there once and is intact, of its own sequence and time.
 async fn check_log(store: &Store, report: &mut PhysicalReport) -> Outcome<()> {
-    let mut lease = store.pool.lease(&store.counters).await?;
+    let mut lease = store.pool.lease_for_snapshot(&store.counters).await?;
     let statements = Statements::one(BEGIN).and(HeadRow::selection(&store.database));
     let answered = ask_in_transaction(&mut lease, statements).await?;
     let HeadRow { head, .. } = HeadRow::read(&answered.last().ok_or_else(missing_head)?.rows)?;

@@ -114,7 +114,7 @@ async fn check_long_keys(
 /// `bt_index_check` of the extension `amcheck`, where the database has it and the role may use it: the
 /// order of every index, and that it holds every row of its table.
 async fn check_indexes(store: &Store, report: &mut PhysicalReport) -> Result<()> {
-    let mut lease = store.pool.lease(&store.counters).await?;
+    let mut lease = store.pool.lease_for_snapshot(&store.counters).await?;
     // Only the extension's own function: anybody may have made one of the same name.
     let found = format!(
         "SELECT pg_proc.oid::regproc::text, indexrelid::regclass::text, indexrelid::bigint \

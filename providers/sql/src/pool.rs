@@ -156,7 +156,7 @@ impl<B: Backend> Pool<B> {
         self.lease_with(permits, counters).await
     }
 
-    /// A connection that a snapshot will hold.
+    /// A connection that a snapshot, or whatever else takes long, will hold.
     pub async fn lease_for_snapshot(&self, counters: &Arc<Counters>) -> Result<Lease<B>, Failure> {
         let permits = self.permits(true).await?;
         self.lease_with(permits, counters).await

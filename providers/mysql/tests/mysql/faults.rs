@@ -372,3 +372,24 @@ async fn a_snapshot_that_is_the_victim_of_a_deadlock_is_lost() {
     }
     locking.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_leave_a_connection_for_commits() {
+    let Some(place) = Place::shared("mysql checks and commits") else { return };
+    let provider = Place { max_connections: 2, ..place.clone() }.connect().await;
+    let namespace = create_and_open(&provider, "acme").await;
+    let database = format!("{}acme", place.prefix);
+    let mut operator = Operator::at(&place).await;
+    operator.run(format!("LOCK TABLES {database}.meta_long WRITE")).await;
+    let checks = [(); 2].map(|()| {
+        let namespace = Arc::clone(&namespace);
+        tokio::spawn(async move { namespace.check().await })
+    });
+    wait_for_a_waiting_statement(&mut Operator::at(&place).await, &database).await;
+    let mut builder = CommitBuilder::new();
+    commit_one(&*namespace, &mut builder, "key", "value").await.unwrap();
+    operator.run("UNLOCK TABLES").await;
+    for check in checks {
+        assert_eq!(check.await.unwrap().unwrap().faults, []);
+    }
+}
