@@ -79,6 +79,9 @@ impl PostgresSnapshot {
         for part in keys.chunks(MOST_ROWS) {
             let part: Vec<&[u8]> = part.iter().map(AsRef::as_ref).collect();
             for row in &self.rows(query(&statement).bind(part)).await? {
+                if bound.is_reached() {
+                    break;
+                }
                 let value: Option<Vec<u8>> = row.try_get(0).map_err(|_| malformed())?;
                 bound.count(value.as_ref().map_or(0, Vec::len));
                 values.push(value.map(Bytes::from));

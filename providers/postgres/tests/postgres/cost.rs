@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use nimbus_namespace::conformance::{CommitBuilder, put, remove};
-use nimbus_namespace::{Direction, KeyRange, Namespace, Space};
+use nimbus_namespace::{Direction, KeyRange, Namespace, PAGE_BYTES, Space};
 
 use crate::setting::{Place, commit, create_and_open, figure};
 use nimbus_types::Sequence;
@@ -47,4 +47,17 @@ async fn operations_take_one_statement_and_one_round_trip_each() {
     let begin = async { std::mem::forget(namespace.snapshot().await.unwrap()) };
     assert_eq!(cost(namespace, begin).await, (2.0, 1.0));
     assert!(figure(namespace, "connections_open") >= 2.0);
+}
+
+#[tokio::test]
+async fn a_page_of_many_keys_ends_by_its_bytes() {
+    const VALUE_BYTES: usize = 900;
+    let Some(place) = Place::shared("postgres many keys") else { return };
+    let provider = place.connect().await;
+    let namespace = create_and_open(&provider, "acme").await;
+    let keys: Vec<Bytes> = (0..5000_u32).map(|n| Bytes::copy_from_slice(&n.to_be_bytes())).collect();
+    let changes = keys.iter().map(|key| put(Space::Documents, key, vec![1; VALUE_BYTES])).collect();
+    commit(&*namespace, &mut CommitBuilder::new(), changes).await;
+    let values = namespace.snapshot().await.unwrap().get_many(Space::Documents, &keys).await.unwrap();
+    assert_eq!(values.len(), PAGE_BYTES.div_ceil(VALUE_BYTES));
 }
