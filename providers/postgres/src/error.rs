@@ -10,7 +10,7 @@ use nimbus_sql::Failure;
 pub(crate) fn classify(sqlstate: &str) -> Failure {
     let text = |what: &str| format!("{what} (SQLSTATE {sqlstate})");
     let refused = match sqlstate {
-        "40003" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => {
+        "40003" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" => {
             return Failure::Lost(text("the database ended the session"));
         }
         "40001" | "40P01" => {
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn codes_become_the_failures_they_stand_for() {
-        for lost in ["57P01", "08006"] {
+        for lost in ["57P01", "25P04", "08006"] {
             assert!(matches!(classify(lost), Failure::Lost(_)), "{lost}");
         }
         for undone in ["40001", "40P01", "55P03"] {
