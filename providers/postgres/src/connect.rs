@@ -59,6 +59,7 @@ const SESSION: &str = "
     SET client_min_messages = error;
     SET search_path = pg_catalog;
     SET bytea_output = 'hex';
+    SET standard_conforming_strings = on;
 ";
 
 /// One database, as the pool connects to it.

@@ -17,10 +17,9 @@ pub(crate) fn classify(sqlstate: &str) -> Failure {
             return Failure::Undone(StorageError::Transient(text("the database undid the transaction")));
         }
         "55P03" => return Failure::Undone(StorageError::Busy(text("a lock was not to be had"))),
-        // A table that was removed under a running statement is an internal error to the server.
-        "XX000" => {
-            return Failure::Undone(StorageError::Unavailable(text("the database failed inside")));
-        }
+        // A table that was removed under a running statement is an internal error to the server, which says
+        // nothing of how far a statement has come.
+        "XX000" => return Failure::Lost(text("the database failed inside")),
         "57014" => StorageError::Transient(text("the database gave a statement up")),
         "53300" => StorageError::Busy(text("the database takes no more connections")),
         "3F000" | "42P01" => StorageError::NotFound,

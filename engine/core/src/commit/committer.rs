@@ -176,6 +176,9 @@ impl Committer {
             let group = Arc::new(group);
             match self.namespace.commit(expected, group.clone()).await {
                 Ok(head) => return self.publish(head, &group, accepted),
+                Err(StorageError::HeadMoved { actual }) if actual < expected => {
+                    return refuse_all(accepted, &self.put_back(actual, expected));
+                }
                 Err(StorageError::HeadMoved { .. }) => {
                     if let Err(error) = self.catch_up().await {
                         return refuse_all(accepted, &error);
@@ -238,6 +241,15 @@ impl Committer {
             // Whoever has gone away misses the answer, not the commit.
             let _ = request.reply.send(Ok(committed));
         }
+    }
+
+    /// Somebody has put the storage back to an earlier state. A commit built on what is known here would not
+    /// follow from what the storage holds, so the tenant counts as failed and is opened anew.
+    fn put_back(&self, sequence: Sequence, acknowledged: Sequence) -> StorageError {
+        tracing::error!(%sequence, %acknowledged, "the storage has been put back to an earlier state");
+        let error = StorageError::Unavailable("it has been put back to an earlier state".into());
+        *self.failed.lock() = Some(error.clone());
+        error
     }
 
     fn advance(&self, log: &mut Log, head: Head) {
@@ -332,17 +344,9 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Refuses a snapshot at `sequence` that lacks what was durable before it was taken: somebody has put the
-    /// storage back to an earlier state. A commit built on what is known here would then not follow from
-    /// what the storage holds, so the tenant counts as failed and is opened anew.
+    /// Refuses a snapshot at `sequence` that lacks what was durable before it was taken.
     pub(crate) fn check_snapshot(&self, sequence: Sequence) -> Result<()> {
-        if sequence >= self.from {
-            return Ok(());
-        }
-        tracing::error!(%sequence, acknowledged = %self.from, "the storage has been put back to an earlier state");
-        let error = StorageError::Unavailable("it has been put back to an earlier state".into());
-        *self.committer.failed.lock() = Some(error.clone());
-        Err(error.into())
+        if sequence >= self.from { Ok(()) } else { Err(self.committer.put_back(sequence, self.from).into()) }
     }
 }
 

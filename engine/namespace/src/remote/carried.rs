@@ -11,7 +11,7 @@ pub fn carried_task<T: Send + 'static>(
 ) -> Answer<'static, T> {
     let task = tokio::spawn(work);
     Answer::waiting(async move {
-        // The task is lost when the runtime shuts down before it ends.
-        task.await.unwrap_or_else(|_| Err(StorageError::Unavailable("the server is stopping".into())))
+        // The task is lost when the runtime shuts down before it ends; what it had sent may be done yet.
+        task.await.unwrap_or_else(|_| Err(StorageError::OutcomeUnknown("the server is stopping".into())))
     })
 }

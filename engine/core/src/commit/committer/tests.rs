@@ -77,16 +77,23 @@ async fn a_closed_committer_answers_the_failure_that_closed_it() {
     assert!(matches!(refused, Err(EngineError::Storage(StorageError::Io(_)))), "{refused:?}");
 }
 
-#[test]
-fn a_storage_put_back_to_an_earlier_state_makes_the_tenant_open_anew() {
-    let namespace: Arc<dyn Namespace> = Arc::new(ReferenceNamespace::default());
-    let clock = Arc::new(SimulatedClock::new(1));
-    let head = Head { sequence: Sequence(5), ..Head::empty() };
-    let committer = Committer::new(namespace, clock, Arc::default(), head);
+#[tokio::test]
+async fn a_storage_put_back_to_an_earlier_state_makes_the_tenant_open_anew() {
+    let at_five = || {
+        let namespace: Arc<dyn Namespace> = Arc::new(ReferenceNamespace::default());
+        let clock = Arc::new(SimulatedClock::new(1));
+        Committer::new(namespace, clock, Arc::default(), Head { sequence: Sequence(5), ..Head::empty() })
+    };
+    let committer = at_five();
     assert!(committer.begin().check_snapshot(Sequence(5)).is_ok() && committer.failure().is_none());
     let refused = committer.begin().check_snapshot(Sequence(4));
     assert!(matches!(refused, Err(EngineError::Storage(StorageError::Unavailable(_)))), "{refused:?}");
-    assert!(committer.failure().is_some());
+    assert!(committer.failure().is_some(), "a snapshot tells");
+
+    let committer = at_five();
+    let refused = committer.commit(Prepared { snapshot: Sequence(5), ..first_write() }).await;
+    assert!(matches!(refused, Err(EngineError::Storage(StorageError::Unavailable(_)))), "{refused:?}");
+    assert!(committer.failure().is_some(), "the fence tells");
 }
 
 #[test]
