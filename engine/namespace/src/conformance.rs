@@ -12,6 +12,7 @@ pub mod generator;
 pub mod isolation;
 pub mod log;
 pub mod model;
+pub mod processes;
 pub mod reads;
 pub mod shared;
 pub mod snapshots;
@@ -23,6 +24,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use builder::{CommitBuilder, put, remove};
+pub use processes::{Process, Processes};
 pub use shared::SharedFixture;
 
 use crate::contract::NamespaceProvider;

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::steps::{assert_state, commit, commit_group, create_and_open, open, yield_now};
 use super::{CommitBuilder, Fixture, put, remove};
 use crate::change::Space;
+use crate::contract::Namespace;
 use crate::error::StorageError;
 
 /// The head a commit answers is the head that is read afterwards, by any door.
@@ -103,40 +104,51 @@ pub async fn a_wrong_head_is_refused_and_nothing_written(fixture: &mut impl Fixt
 
 /// Of commits that expect the same head at the same time exactly one is carried out.
 pub async fn of_racing_commits_one_wins(fixture: &mut impl Fixture) {
-    const RACERS: usize = 8;
     let namespace = create_and_open(fixture, "acme").await;
+    let racers = vec![Arc::clone(&namespace); 8];
     let mut builder = CommitBuilder::new();
     for _round in 0..20 {
-        let winners = Arc::new(Mutex::new(Vec::new()));
-        let racers: Vec<_> = (0..RACERS)
-            .map(|racer| {
-                let (namespace, winners) = (Arc::clone(&namespace), Arc::clone(&winners));
-                let mut after = builder.clone();
-                fixture.spawn(Box::pin(async move {
-                    let expected = after.sequence();
-                    let changes = Space::ALL.map(|space| put(space, racer.to_string(), "won")).to_vec();
-                    let group = after.group([changes, vec![put(Space::Meta, "winner", racer.to_string())]]);
-                    match namespace.commit(expected, group).await {
-                        Ok(head) => {
-                            assert_eq!(&head, after.head(), "the winner's head");
-                            winners.lock().push(after);
-                        }
-                        Err(StorageError::HeadMoved { actual }) => {
-                            assert_eq!(actual, after.sequence(), "the head a loser is told");
-                        }
-                        Err(error) => panic!("a racing commit: {error}"),
-                    }
-                }))
-            })
-            .collect();
-        for racer in racers {
-            racer.await;
-        }
-        let mut winners = std::mem::take(&mut *winners.lock());
-        assert_eq!(winners.len(), 1, "exactly one commit wins");
-        builder = winners.remove(0);
+        builder = race(fixture, &racers, &builder).await;
         assert_state(&*namespace, &builder).await;
     }
+}
+
+/// Commits through each of `racers` at once, all at the head that `builder` stands at. One must win, and
+/// the others be told where it has moved the head; answers with the winner.
+pub(super) async fn race(
+    fixture: &impl Fixture,
+    racers: &[Arc<dyn Namespace>],
+    builder: &CommitBuilder,
+) -> CommitBuilder {
+    let winners = Arc::new(Mutex::new(Vec::new()));
+    let running: Vec<_> = (0..)
+        .zip(racers)
+        .map(|(racer, namespace): (u32, _)| {
+            let (namespace, winners) = (Arc::clone(namespace), Arc::clone(&winners));
+            let mut after = builder.clone();
+            fixture.spawn(Box::pin(async move {
+                let expected = after.sequence();
+                let changes = Space::ALL.map(|space| put(space, racer.to_string(), "won")).to_vec();
+                let group = after.group([changes, vec![put(Space::Meta, "winner", racer.to_string())]]);
+                match namespace.commit(expected, group).await {
+                    Ok(head) => {
+                        assert_eq!(&head, after.head(), "the winner's head");
+                        winners.lock().push(after);
+                    }
+                    Err(StorageError::HeadMoved { actual }) => {
+                        assert_eq!(actual, after.sequence(), "the head a loser is told");
+                    }
+                    Err(error) => panic!("a racing commit: {error}"),
+                }
+            }))
+        })
+        .collect();
+    for racer in running {
+        racer.await;
+    }
+    let mut winners = std::mem::take(&mut *winners.lock());
+    assert_eq!(winners.len(), 1, "exactly one commit wins");
+    winners.remove(0)
 }
 
 /// An answer that is dropped after its first poll does not take its commit with it.

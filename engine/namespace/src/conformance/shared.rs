@@ -8,6 +8,7 @@ use std::sync::Arc;
 use nimbus_types::Sequence;
 use parking_lot::Mutex;
 
+use super::commits::race;
 use super::steps::{assert_state, commit, create_and_open, get, open, snapshot, tenant};
 use super::{CommitBuilder, Fixture, put};
 use crate::change::Space;
@@ -68,33 +69,9 @@ pub async fn each_sees_the_commits_of_the_other(fixture: &mut impl SharedFixture
 pub async fn of_two_that_commit_at_once_one_wins(fixture: &mut impl SharedFixture) {
     let mut builder = CommitBuilder::new();
     let both = [create_and_open(fixture, "acme").await, opened(&fixture.other(), "acme").await];
+    let racers = [&both[..], &both[..]].concat();
     for _round in 0..30 {
-        let winners = Arc::new(Mutex::new(Vec::new()));
-        let racers: Vec<_> = (0..4_usize)
-            .map(|racer| {
-                let (namespace, winners) = (Arc::clone(&both[racer % 2]), Arc::clone(&winners));
-                let mut after = builder.clone();
-                fixture.spawn(Box::pin(async move {
-                    let expected = after.sequence();
-                    let changes = Space::ALL.map(|space| put(space, racer.to_string(), "won")).to_vec();
-                    let group = after.group([changes, vec![put(Space::Meta, "winner", racer.to_string())]]);
-                    match namespace.commit(expected, group).await {
-                        Ok(head) => {
-                            assert_eq!(&head, after.head(), "the winner's head");
-                            winners.lock().push(after);
-                        }
-                        Err(StorageError::HeadMoved { actual }) => assert_eq!(actual, after.sequence()),
-                        Err(error) => panic!("a racing commit: {error}"),
-                    }
-                }))
-            })
-            .collect();
-        for racer in racers {
-            racer.await;
-        }
-        let mut winners = std::mem::take(&mut *winners.lock());
-        assert_eq!(winners.len(), 1, "exactly one commit wins");
-        builder = winners.remove(0);
+        builder = race(fixture, &racers, &builder).await;
     }
     for namespace in &both {
         assert_state(&**namespace, &builder).await;

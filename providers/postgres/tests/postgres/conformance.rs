@@ -2,84 +2,30 @@
 
 use std::sync::Arc;
 
-use nimbus_namespace::conformance::{Fixture, SharedFixture, Task};
+use nimbus_namespace::conformance::{Process, Processes, SharedFixture};
 use nimbus_namespace::{NamespaceProvider, conformance_suite, shared_suite};
-use nimbus_postgres::PostgresProvider;
 use nimbus_test_servers::unique;
 
 use crate::setting::Place;
 
-struct PostgresFixture {
-    place: Place,
-    provider: Option<Arc<PostgresProvider>>,
-}
-
-impl PostgresFixture {
-    async fn new() -> Option<Self> {
-        let place = Place::shared("postgres conformance")?;
-        let provider = Some(place.connect().await);
-        Some(Self { place, provider })
-    }
-}
-
-impl Fixture for PostgresFixture {
-    fn provider(&self) -> Arc<dyn NamespaceProvider> {
-        Arc::clone(self.provider.as_ref().unwrap()) as Arc<dyn NamespaceProvider>
-    }
-
-    async fn reopen(&mut self) {
-        self.provider = None;
-        self.provider = Some(self.place.connect().await);
-    }
-
-    fn spawn(&self, task: Task) -> Task {
-        let task = tokio::spawn(task);
-        Box::pin(async move { task.await.unwrap() })
-    }
-}
-
 /// Two servers of one prefix and one of another, all with the same metadata schema.
-struct SharedPostgresFixture {
-    first: PostgresFixture,
-    other: Arc<PostgresProvider>,
-    stranger: Arc<PostgresProvider>,
+async fn connect(place: Place, process: Process) -> Arc<dyn NamespaceProvider> {
+    let strange = || Place { prefix: format!("{}_", unique("s")), ..place.clone() };
+    if process == Process::Stranger { strange().connect().await } else { place.connect().await }
 }
 
-impl SharedPostgresFixture {
-    async fn new() -> Option<Self> {
-        let first = PostgresFixture::new().await?;
-        let other = first.place.connect().await;
-        let strange = Place { prefix: format!("{}_", unique("s")), ..first.place.clone() };
-        Some(Self { first, other, stranger: strange.connect().await })
-    }
+async fn alone() -> Option<impl SharedFixture> {
+    let place = Place::shared("postgres conformance")?;
+    Some(Processes::alone(move |process| connect(place.clone(), process)).await)
 }
 
-impl Fixture for SharedPostgresFixture {
-    fn provider(&self) -> Arc<dyn NamespaceProvider> {
-        self.first.provider()
-    }
-
-    async fn reopen(&mut self) {
-        self.first.reopen().await;
-    }
-
-    fn spawn(&self, task: Task) -> Task {
-        self.first.spawn(task)
-    }
-}
-
-impl SharedFixture for SharedPostgresFixture {
-    fn other(&self) -> Arc<dyn NamespaceProvider> {
-        Arc::clone(&self.other) as Arc<dyn NamespaceProvider>
-    }
-
-    fn stranger(&self) -> Arc<dyn NamespaceProvider> {
-        Arc::clone(&self.stranger) as Arc<dyn NamespaceProvider>
-    }
+async fn beside_others() -> Option<impl SharedFixture> {
+    let place = Place::shared("postgres conformance")?;
+    Some(Processes::beside_others(move |process| connect(place.clone(), process)).await)
 }
 
 conformance_suite!({
-    let Some(fixture) = PostgresFixture::new().await else { return };
+    let Some(fixture) = alone().await else { return };
     fixture
 });
 
@@ -87,7 +33,7 @@ mod shared {
     use super::*;
 
     shared_suite!({
-        let Some(fixture) = SharedPostgresFixture::new().await else { return };
+        let Some(fixture) = beside_others().await else { return };
         fixture
     });
 }
