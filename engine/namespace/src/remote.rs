@@ -10,7 +10,6 @@ mod commit;
 mod directory;
 mod name;
 
-pub use crate::log_page::LogPage;
 pub use carried::carried_task;
 pub use commit::{NetChanges, WriterMark};
 pub use directory::{Catalog, Directory, Remnant, RemnantChange, TenantRow, TenantState};

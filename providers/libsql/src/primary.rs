@@ -10,9 +10,9 @@ mod commit;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nimbus_namespace::remote::{LogPage, NamespaceName};
+use nimbus_namespace::remote::NamespaceName;
 use nimbus_namespace::{
-    Commit, CommitRecord, Entry, Head, PAGE_BYTES, Result, Space, StateDigest, StorageError,
+    Commit, CommitRecord, Entry, Head, LogPage, PAGE_BYTES, Result, Space, StateDigest, StorageError,
 };
 use nimbus_types::{Sequence, TenantId};
 use parking_lot::Mutex;

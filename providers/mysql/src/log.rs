@@ -4,8 +4,7 @@
 //! answers at most 16 MiB. Deliberately unknown: how records follow from each other.
 
 use bytes::Bytes;
-use nimbus_namespace::remote::LogPage;
-use nimbus_namespace::{CommitRecord, Result};
+use nimbus_namespace::{CommitRecord, LogPage, Result};
 use nimbus_sql::{Lease, retried};
 use nimbus_types::Sequence;
 use sqlx::mysql::MySqlRow;

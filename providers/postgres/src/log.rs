@@ -1,7 +1,6 @@
 //! Reading and trimming the commit log.
 
-use nimbus_namespace::remote::LogPage;
-use nimbus_namespace::{CommitRecord, Head, PAGE_BYTES, Result};
+use nimbus_namespace::{CommitRecord, Head, LogPage, PAGE_BYTES, Result};
 use nimbus_sql::retried;
 use nimbus_types::Sequence;
 
