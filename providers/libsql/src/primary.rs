@@ -8,6 +8,7 @@ mod check;
 mod commit;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use bytes::Bytes;
 use nimbus_namespace::remote::NamespaceName;
@@ -49,6 +50,8 @@ pub(crate) struct Primary {
     database: Database,
     tenant: TenantId,
     fence: Mutex<Fence>,
+    /// How many commits in a row another server came before.
+    overtaken: AtomicU32,
 }
 
 /// Where the primary's head is and what a replica lacks of it.
@@ -61,7 +64,7 @@ pub(crate) struct News {
 impl Primary {
     pub(crate) fn new(server: &Arc<Server>, name: &NamespaceName, tenant: &TenantId) -> Result<Self> {
         let database = Database::new(Arc::clone(server), name.clone())?;
-        Ok(Self { database, tenant: tenant.clone(), fence: Mutex::default() })
+        Ok(Self { database, tenant: tenant.clone(), fence: Mutex::default(), overtaken: AtomicU32::new(0) })
     }
 
     pub(crate) fn name(&self) -> &NamespaceName {

@@ -10,7 +10,7 @@
 //! commit. Deliberately unknown: SQL, tables, what a group holds.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use nimbus_namespace::StorageError;
@@ -27,6 +27,8 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 pub const REMOVED_FENCE: i64 = i64::MIN;
 /// Most times one group is sent.
 const MOST_SENDS: u32 = 8;
+/// Commits in a row that another server may come before until this one asks for its turn.
+const OVERTAKEN_LIMIT: u32 = 8;
 
 /// What an open namespace knows of its fence. Shared by all who commit through one handle.
 #[derive(Debug)]
@@ -37,12 +39,19 @@ pub struct Fence {
     unknown: AtomicU64,
     /// How many of those a fence raised later has settled.
     settled: AtomicU64,
+    /// How many commits in a row another server came before.
+    overtaken: AtomicU32,
 }
 
 impl Fence {
     /// A fence as it stands in the head's row.
     pub fn new(value: i64) -> Self {
-        Self { value: AtomicI64::new(value), unknown: AtomicU64::new(0), settled: AtomicU64::new(0) }
+        Self {
+            value: AtomicI64::new(value),
+            unknown: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+            overtaken: AtomicU32::new(0),
+        }
     }
 }
 
@@ -80,7 +89,32 @@ pub trait Committer: Send + Sync {
 }
 
 /// Commits a group at `expected`: sends it, again where that is safe, and settles what is unknown.
+///
+/// A server that commits without a break leaves another no time to catch up. After several losses in a row
+/// the fence is raised: the other then finds it elsewhere and pauses before it sends again, and in that
+/// pause this one can come first.
 pub async fn commit<C: Committer>(
+    committer: &C,
+    fence: &Fence,
+    expected: Sequence,
+) -> Result<C::Done, StorageError> {
+    let result = send_until_known(committer, fence, expected).await;
+    match &result {
+        Ok(_) => fence.overtaken.store(0, Ordering::Relaxed),
+        Err(StorageError::HeadMoved { .. }) => {
+            let overtaken = fence.overtaken.fetch_add(1, Ordering::Relaxed) + 1;
+            if overtaken.is_multiple_of(OVERTAKEN_LIMIT)
+                && let Ok((position, _)) = settle(committer, fence).await
+            {
+                moved(position, expected)?;
+            }
+        }
+        Err(_) => {}
+    }
+    result
+}
+
+async fn send_until_known<C: Committer>(
     committer: &C,
     fence: &Fence,
     expected: Sequence,

@@ -6,6 +6,7 @@
 //! One round trip where nothing goes wrong.
 
 use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +23,10 @@ use crate::tables;
 const ROWS_A_STATEMENT: usize = 1000;
 /// How often a commit starts again because the fence was raised or the write lock was taken.
 const TRIES: usize = 4;
+/// Commits in a row that another server may come before until this one asks for its turn.
+const OVERTAKEN_LIMIT: u32 = 8;
+/// The pause after the fence was found raised: time in which another server can catch up and commit.
+const FENCE_PAUSE: Duration = Duration::from_millis(25);
 /// How long it is tried to find out what became of a commit.
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 /// The pause between two tries.
@@ -55,7 +60,27 @@ struct Attempt<'a> {
 
 impl Primary {
     /// See [`nimbus_namespace::Namespace::commit`].
+    ///
+    /// A server that commits without a break leaves another no time to catch up. After several losses in a
+    /// row the fence is raised: the other then finds it elsewhere and pauses before it sends again.
     pub(crate) async fn commit(&self, expected: Sequence, group: &CommitGroup) -> Result<Head> {
+        let result = self.send_until_known(expected, group).await;
+        match &result {
+            Ok(_) => self.overtaken.store(0, Ordering::Relaxed),
+            Err(StorageError::HeadMoved { .. }) => {
+                let overtaken = self.overtaken.fetch_add(1, Ordering::Relaxed) + 1;
+                if overtaken.is_multiple_of(OVERTAKEN_LIMIT)
+                    && let Ok((head, _)) = self.raise_fence(Sequence::ZERO).await
+                {
+                    return Err(StorageError::HeadMoved { actual: head.sequence });
+                }
+            }
+            Err(_) => {}
+        }
+        result
+    }
+
+    async fn send_until_known(&self, expected: Sequence, group: &CommitGroup) -> Result<Head> {
         let attempt = Attempt { expected, group, mark: WriterMark::random()? };
         let mut failure = StorageError::Busy("the libSQL primary is contended".into());
         for _ in 0..TRIES {
@@ -69,6 +94,8 @@ impl Primary {
                     if actual != expected {
                         return Err(StorageError::HeadMoved { actual });
                     }
+                    // Whoever raised the fence is waiting for its turn, or for an outcome.
+                    tokio::time::sleep(FENCE_PAUSE).await;
                 }
                 Err(other) => match other.into() {
                     busy @ StorageError::Busy(_) => failure = busy,

@@ -81,6 +81,23 @@ async fn a_head_that_is_elsewhere_is_told_and_a_fence_that_is_elsewhere_taken() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_is_overtaken_again_and_again_raises_the_fence_to_get_a_turn() {
+    let overtaken = (0..8).map(|lost| Ok(Sent::Elsewhere(at(8 + lost, 0))));
+    let script = Script::new(overtaken.chain([Ok(Sent::Committed("made"))]), [(at(20, 1), None)]);
+    let fence = Fence::new(0);
+    for lost in 0..8 {
+        let error = commit(&script, &fence, EXPECTED).await.unwrap_err();
+        let actual = if lost == 7 { 20 } else { 8 + lost };
+        assert!(
+            matches!(error, StorageError::HeadMoved { actual: Sequence(at) } if at == actual),
+            "{error:?}"
+        );
+    }
+    assert_eq!(commit(&script, &fence, Sequence(20)).await.unwrap(), "made");
+    assert_eq!(script.fences_sent(), [0, 0, 0, 0, 0, 0, 0, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outcome_that_cannot_be_found_out_is_unknown_and_settled_before_the_next_commit() {
     let fence = Fence::new(0);
     let script = Script::new([], []);
