@@ -3,7 +3,7 @@
 //! Promises: whoever holds a [`Tenant`] was admitted to exactly that tenant; after the tenant has
 //! been deleted, here or by another server, every call answers that it does not exist. Deliberately unknown: other tenants.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use bson::Bson;
@@ -120,20 +120,17 @@ impl TenantCore {
 pub struct Tenant {
     registry: Weak<Registry>,
     found: Arc<TenantCore>,
-    /// The tenant of the same id that the first use found in place of the one that was open.
-    instead: Arc<OnceLock<Arc<TenantCore>>>,
-    /// Whether a use has succeeded.
-    is_bound: Arc<AtomicBool>,
+    /// The tenant that the first use met: the one found open, or another of the same id in its place.
+    bound: Arc<OnceLock<Arc<TenantCore>>>,
 }
 
 impl Tenant {
     pub(crate) fn new(registry: &Arc<Registry>, found: Arc<TenantCore>) -> Self {
-        let registry = Arc::downgrade(registry);
-        Self { registry, found, instead: Arc::default(), is_bound: Arc::default() }
+        Self { registry: Arc::downgrade(registry), found, bound: Arc::default() }
     }
 
     pub(crate) fn core(&self) -> &Arc<TenantCore> {
-        self.instead.get().unwrap_or(&self.found)
+        self.bound.get().unwrap_or(&self.found)
     }
 
     /// The tenant's id.
@@ -238,7 +235,7 @@ impl Tenant {
 
     /// For uses that begin with neither a snapshot nor a transaction.
     pub(crate) async fn bind(&self) -> Result<()> {
-        if self.is_bound.load(Ordering::Acquire) { Ok(()) } else { self.snapshot().await.map(drop) }
+        if self.bound.get().is_some() { Ok(()) } else { self.snapshot().await.map(drop) }
     }
 
     /// Whether the first use of the handle found its tenant gone and another of the same id in its place,
@@ -246,14 +243,16 @@ impl Tenant {
     /// it anew, of which this one learns by asking the storage only.
     async fn finds_another<T>(&self, first: &Result<T>) -> Result<bool> {
         match first {
-            Ok(_) => self.is_bound.store(true, Ordering::Release),
-            Err(EngineError::TenantNotFound(_)) if !self.is_bound.load(Ordering::Acquire) => {
-                let Some(registry) = self.registry.upgrade() else { return Ok(false) };
-                return Ok(self.instead.set(registry.get(&self.found.id).await?).is_ok());
+            Ok(_) => {
+                self.bound.get_or_init(|| self.found.clone());
+                Ok(false)
             }
-            Err(_) => {}
+            Err(EngineError::TenantNotFound(_)) if self.bound.get().is_none() => {
+                let Some(registry) = self.registry.upgrade() else { return Ok(false) };
+                Ok(self.bound.set(registry.get(&self.found.id).await?).is_ok())
+            }
+            Err(_) => Ok(false),
         }
-        Ok(false)
     }
 
     fn enter(&self) -> Result<()> {
