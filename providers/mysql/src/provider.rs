@@ -49,15 +49,8 @@ impl MysqlProvider {
                     .into(),
             )
         })?;
-        if options.max_connections < 2 || options.min_connections > options.max_connections {
-            return Err(StorageError::Unavailable(format!(
-                "{} to {} connections are not possible: at least 2 at most, and no fewer than at least",
-                options.min_connections, options.max_connections
-            )));
-        }
+        let limits = PoolLimits::new(options.min_connections, options.max_connections)?;
         let server: MySqlConnectOptions = parse_url(options.url)?;
-        let limits =
-            PoolLimits { min_connections: options.min_connections, max_connections: options.max_connections };
         let pool = Pool::open(Server::new(server.clone()), limits)
             .await
             .map_err(|error| explain_connect(&error, &server))?;

@@ -51,11 +51,7 @@ impl PostgresProvider {
             return Err(unfit("tenant schema prefix", "a name that does not begin with pg_"));
         }
         require_schema_name(options.metadata_schema)?;
-        let limits =
-            PoolLimits { min_connections: options.min_connections, max_connections: options.max_connections };
-        if limits.max_connections < 2 || limits.min_connections > limits.max_connections {
-            return Err(unfit("number of connections", "a maximum of at least 2 and of the minimum"));
-        }
+        let limits = PoolLimits::new(options.min_connections, options.max_connections)?;
         let backend = PostgresBackend::parse(options.url)?;
         let prepared = async {
             let mut connection = connect_once(&backend).await?;

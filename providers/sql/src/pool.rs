@@ -49,12 +49,24 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy)]
 pub struct PoolLimits {
     /// Kept open while nobody uses them.
-    pub min_connections: u32,
+    min_connections: u32,
     /// Never more are open; at least 2.
-    pub max_connections: u32,
+    max_connections: u32,
 }
 
 impl PoolLimits {
+    /// Takes a maximum of at least 2, since one connection is kept for commits, and no less than the
+    /// minimum. The error says so.
+    pub fn new(min_connections: u32, max_connections: u32) -> Result<Self, StorageError> {
+        if max_connections < 2 || min_connections > max_connections {
+            return Err(StorageError::Unavailable(format!(
+                "{min_connections} to {max_connections} connections are not possible: the maximum must be at \
+                 least 2 and no less than the minimum"
+            )));
+        }
+        Ok(Self { min_connections, max_connections })
+    }
+
     /// How many of the connections snapshots may hold.
     fn for_snapshots(self) -> u32 {
         self.max_connections - (self.max_connections / 4).max(1)
@@ -269,5 +281,12 @@ mod tests {
         let for_snapshots =
             |max_connections| PoolLimits { min_connections: 0, max_connections }.for_snapshots();
         assert_eq!([2, 3, 4, 8, 20].map(for_snapshots), [1, 2, 3, 6, 15]);
+    }
+
+    #[test]
+    fn numbers_that_leave_no_connection_for_commits_or_contradict_each_other_are_refused() {
+        for (min, max, fits) in [(0, 2, true), (2, 2, true), (1, 1, false), (0, 0, false), (4, 3, false)] {
+            assert_eq!(PoolLimits::new(min, max).is_ok(), fits, "{min} to {max}");
+        }
     }
 }
