@@ -266,15 +266,20 @@ mod tests {
         )
     }
 
-    /// A server that answers every request with `status` and closes the connection.
-    async fn server_that_answers(status: &'static str) -> Arc<Server> {
+    /// A server that answers each request, of which `answer` sees the beginning, with a status and a body.
+    async fn server_that_answers(
+        answer: impl Fn(&str) -> (&'static str, String) + Send + 'static,
+    ) -> Arc<Server> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let _request = stream.read(&mut [0; 8192]).await;
-                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let mut request = [0; 8192];
+                let length = stream.read(&mut request).await.unwrap_or(0);
+                let (status, body) = answer(&String::from_utf8_lossy(&request[..length]));
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}", body.len());
+                let answer = format!("{head}\r\nConnection: close\r\n\r\n{body}");
                 let _gone = stream.write_all(answer.as_bytes()).await;
             }
         });
@@ -282,15 +287,42 @@ mod tests {
         Arc::new(Server { http: client(), admin: Admin::new(client()), contact: Contact::default() })
     }
 
+    fn database(server: &Arc<Server>) -> Database {
+        Database::new(Arc::clone(server), NamespaceName::stored("tenant_acme").unwrap()).unwrap()
+    }
+
     #[tokio::test]
     async fn a_server_that_takes_no_more_requests_is_busy_and_not_away() {
-        let server = server_that_answers("429 Too Many Requests").await;
-        let name = NamespaceName::stored("tenant_acme").unwrap();
-        let database = Database::new(Arc::clone(&server), name).unwrap();
+        let server = server_that_answers(|_| ("429 Too Many Requests", String::new())).await;
+        let database = database(&server);
         let refused = database.transact(Begin::Write, Vec::new(), REQUEST_LIMIT).await;
         assert_eq!(refused.unwrap_err(), Failure::Throttled);
         assert_eq!(database.stream(Vec::new()).await.err(), Some(Failure::Throttled));
         assert!(server.contact.is_reachable());
+    }
+
+    /// Whoever still talks to a namespace that is being deleted finds its tables missing.
+    #[tokio::test]
+    async fn a_missing_table_is_damage_only_while_its_namespace_is_there() {
+        for is_there in [false, true] {
+            let answer = move |request: &str| {
+                let gone = r#"{"error":"Namespace `tenant_acme` doesn't exist"}"#.to_owned();
+                if request.starts_with("POST") {
+                    let missing = r#"{"message":"no such table: head","code":"SQLITE_UNKNOWN"}"#;
+                    ("200 OK", batch(&format!("{DONE},null,null,null"), &format!("null,{missing},null,null")))
+                } else if is_there {
+                    ("200 OK", "{}".to_owned())
+                } else {
+                    ("404 Not Found", gone)
+                }
+            };
+            let database = database(&server_that_answers(answer).await);
+            let statement = vec![Statement::new("SELECT sequence FROM head", [])];
+            let failure = database.transact(Begin::Write, statement, REQUEST_LIMIT).await.unwrap_err();
+            let told = StorageError::from(failure);
+            assert_eq!(matches!(told, StorageError::Corruption(_)), is_there, "{told}");
+            assert_eq!(matches!(told, StorageError::NotFound), !is_there, "{told}");
+        }
     }
 
     const DONE: &str = r#"{"cols":[],"rows":[],"affected_row_count":0}"#;
