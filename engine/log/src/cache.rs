@@ -1,0 +1,1 @@
+//! Memory: the server-wide budget, and the blocks of files that are kept in it.

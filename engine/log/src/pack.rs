@@ -1,0 +1,1 @@
+//! Packs: values that outlive the log, in compressed blocks.

@@ -1,0 +1,1 @@
+//! Runs: immutable sorted files of keys and where their values lie.

@@ -1,0 +1,1 @@
+//! The delta: a persistent B+-tree of the keys written since the last checkpoint.
