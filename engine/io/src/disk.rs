@@ -10,11 +10,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::aligned::AlignedBuffer;
+
 /// What a medium writes at once or not at all.
 pub const SECTOR_BYTES: usize = 512;
 
 /// Offset and length of a durable write are multiples of this, as direct I/O asks.
 pub const BLOCK_BYTES: usize = 4096;
+
+/// Told how a durable write ended, and given its buffer back for another use. It runs on a thread that
+/// others wait for: it hands on and returns.
+pub type WriteDone = Box<dyn FnOnce(io::Result<()>, AlignedBuffer) + Send>;
 
 /// A file system, or a part of one. Paths name files by their directory and name; the directory
 /// exists already. A new, renamed or removed name is certain to survive a crash only after
@@ -48,6 +54,12 @@ pub trait Disk: Send + Sync {
 
     /// Bytes that may still be written where `directory` is.
     fn free_bytes(&self, directory: &Path) -> io::Result<u64>;
+
+    /// How many durable writes are being waited for now, in all files. With few of them a caller does
+    /// best to write on its own thread, with many to start a write and let it be carried out elsewhere.
+    fn in_flight(&self) -> usize {
+        0
+    }
 }
 
 /// An open file. Writes of different calls at the same place are not ordered unless one call has
@@ -68,8 +80,23 @@ pub trait DiskFile: Send + Sync {
     /// [`BLOCK_BYTES`]. A crash or an error during the call keeps any of its sectors.
     fn write_durable_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
+    /// Does what [`DiskFile::write_durable_at`] does, elsewhere where the disk can. `done` is called
+    /// exactly once with what that would have answered, on any thread, possibly before this returns.
+    /// After a failure the buffer that comes back may be an empty one.
+    fn start_durable_write(&self, offset: u64, buffer: AlignedBuffer, done: WriteDone) {
+        let result = self.write_durable_at(offset, &buffer);
+        done(result, buffer);
+    }
+
+    /// Gives up what is held open for durable writes only. A later one is as good, and opens it again.
+    fn finish_writing(&self) {}
+
     /// Makes all returned writes of this file durable, and its length.
     fn sync(&self) -> io::Result<()>;
+
+    /// Shortens the file to `size_bytes`, durably when the call returns; `InvalidInput` when it is not
+    /// as long as that. A crash or an error during the call leaves either length.
+    fn truncate(&self, size_bytes: u64) -> io::Result<()>;
 }
 
 /// Refuses a durable write that is not of whole blocks.
@@ -78,4 +105,12 @@ pub(crate) fn check_aligned(offset: u64, bytes: &[u8]) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::InvalidInput, "a durable write is not of whole blocks"))
+}
+
+/// Refuses a truncation that would lengthen the file.
+pub(crate) fn check_shortens(size_bytes: u64, new_size_bytes: u64) -> io::Result<()> {
+    if new_size_bytes <= size_bytes {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "a truncation does not lengthen a file"))
 }

@@ -170,4 +170,8 @@ impl DiskFile for SimulatedFile {
     fn sync(&self) -> io::Result<()> {
         self.with_state(|state| state.sync(self.number))
     }
+
+    fn truncate(&self, size_bytes: u64) -> io::Result<()> {
+        self.with_state(|state| state.truncate(self.number, size_bytes))
+    }
 }

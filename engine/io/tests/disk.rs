@@ -9,7 +9,7 @@ use nimbus_io::{BLOCK_BYTES, Disk, DiskFile, RealDisk, SimulatedDisk};
 /// Runs a case on both disks, each with an empty directory to work in.
 fn on_both(case: impl Fn(&dyn Disk, &Path)) {
     let directory = tempfile::tempdir().unwrap();
-    case(&RealDisk, directory.path());
+    case(&RealDisk::probe(directory.path()), directory.path());
     case(&SimulatedDisk::new(1), Path::new("/"));
 }
 

@@ -9,6 +9,8 @@ pub enum Operation {
     Write,
     /// Syncing a file.
     Sync,
+    /// Shortening a file.
+    Truncate,
     /// Renaming a file.
     Rename,
     /// Removing a file.
@@ -24,9 +26,10 @@ pub enum Operation {
 pub enum Fault {
     /// The call fails with `EIO`. A write has written any of its sectors. A sync has made any of the
     /// unsynced sectors durable, and the others never will be, whatever is synced later.
+    /// A truncation is done or not.
     InputOutputError,
     /// Power fails during the call: any of its sectors are durable; a file that was being made may be
-    /// shorter; any other change of names is not done.
+    /// shorter; a file that was being shortened is so or not; any other change of names is not done.
     CrashDuring,
     /// Power fails as the call returns; it has done all of its work and says so.
     CrashAfter,

@@ -64,6 +64,17 @@ impl Contents {
         kept
     }
 
+    /// Shortens the file durably; what was unsynced before the new end stays so.
+    pub(super) fn truncate(&mut self, size_bytes: usize) {
+        self.visible.truncate(size_bytes);
+        self.durable.resize(size_bytes, 0);
+        self.unsynced.retain_mut(|unsynced| {
+            let left = size_bytes.saturating_sub(unsynced.sector * SECTOR_BYTES);
+            unsynced.content.truncate(left);
+            left > 0
+        });
+    }
+
     /// Makes the unsynced sectors durable for which `keep` says so; the others wait on.
     pub(super) fn persist(&mut self, mut keep: impl FnMut(usize) -> bool) {
         for unsynced in std::mem::take(&mut self.unsynced) {

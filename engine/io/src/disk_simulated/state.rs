@@ -7,6 +7,7 @@ use std::path::Path;
 use super::faults::{Fault, FaultPoints, Operation, Unsynced};
 use super::medium::Contents;
 use super::names::{Names, Node};
+use crate::disk::check_shortens;
 use crate::randomness::SimulatedRandomness;
 
 pub(super) struct State {
@@ -164,6 +165,17 @@ impl State {
             contents.persist(|_| !cuts_short(fault) || coin(&state.randomness));
             if fault == Some(Fault::InputOutputError) {
                 contents.forget_unsynced();
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn truncate(&mut self, number: u64, size_bytes: u64) -> io::Result<()> {
+        self.operate(Operation::Truncate, |state, fault| {
+            let contents = state.files.get_mut(&number).ok_or(io::ErrorKind::NotFound)?;
+            check_shortens(contents.size_bytes() as u64, size_bytes)?;
+            if !cuts_short(fault) || coin(&state.randomness) {
+                contents.truncate(size_bytes as usize);
             }
             Ok(())
         })
