@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use nimbus_io::{BLOCK_BYTES, Disk, DiskFile, RealDisk, SimulatedDisk};
+use nimbus_io::{AlignedBuffer, BLOCK_BYTES, Disk, DiskFile, RealDisk, SimulatedDisk};
 
 /// Runs a case on both disks, each with an empty directory to work in.
 fn on_both(case: impl Fn(&dyn Disk, &Path)) {
@@ -61,6 +61,48 @@ fn durable_writes_are_of_whole_blocks() {
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "offset {offset}, length {length}");
         }
         assert_eq!(read(&*file, 0, BLOCK_BYTES), [0; BLOCK_BYTES]);
+    });
+}
+
+#[test]
+fn a_durable_write_may_be_started_and_gives_its_buffer_back() {
+    on_both(|disk, root| {
+        let file = disk.create(&root.join("file"), 2 * BLOCK_BYTES as u64).unwrap();
+        let (sender, ends) = std::sync::mpsc::channel();
+        for (offset, value) in [(0, 1), (BLOCK_BYTES as u64, 2), (1, 3)] {
+            let buffer = AlignedBuffer::from([value; BLOCK_BYTES].as_slice());
+            let sender = sender.clone();
+            let done = move |result: std::io::Result<()>, buffer: AlignedBuffer| {
+                sender.send((buffer[0], buffer.len(), result.map_err(|error| error.kind()))).unwrap();
+            };
+            file.start_durable_write(offset, buffer, Box::new(done));
+        }
+        drop(sender);
+        let mut ended: Vec<_> = ends.iter().collect();
+        ended.sort_unstable_by_key(|(value, ..)| *value);
+        let refused = Err(ErrorKind::InvalidInput);
+        assert_eq!(ended, [(1, BLOCK_BYTES, Ok(())), (2, BLOCK_BYTES, Ok(())), (3, BLOCK_BYTES, refused)]);
+        assert_eq!(read(&*file, 0, 2 * BLOCK_BYTES), [[1; BLOCK_BYTES], [2; BLOCK_BYTES]].concat());
+        assert_eq!(disk.in_flight(), 0);
+        file.finish_writing();
+    });
+}
+
+#[test]
+fn a_truncation_shortens_and_never_lengthens() {
+    on_both(|disk, root| {
+        let file = disk.create(&root.join("file"), 1_000).unwrap();
+        file.write_at(0, &[1; 1_000]).unwrap();
+        for size in [1_000, 600] {
+            file.truncate(size).unwrap();
+            assert_eq!(file.size_bytes().unwrap(), size);
+        }
+        assert_eq!(file.truncate(601).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(file.size_bytes().unwrap(), 600);
+        file.write_at(700, b"x").unwrap();
+        assert_eq!(read(&*file, 598, 103), [[1; 2].as_slice(), &[0; 100], b"x"].concat());
+        file.truncate(0).unwrap();
+        assert_eq!(disk.open(&root.join("file")).unwrap().size_bytes().unwrap(), 0);
     });
 }
 

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use nimbus_io::{BLOCK_BYTES, Disk, DiskFile, Fault, Operation, SECTOR_BYTES, SimulatedDisk, Unsynced};
+use nimbus_io::{
+    AlignedBuffer, BLOCK_BYTES, Disk, DiskFile, Fault, Operation, SECTOR_BYTES, SimulatedDisk, Unsynced,
+};
 
 const SECTORS: usize = BLOCK_BYTES / SECTOR_BYTES;
 const EIO: i32 = 5;
@@ -127,6 +129,59 @@ fn power_that_fails_during_a_sync_keeps_any_of_the_sectors() {
         disk.restart(Unsynced::Lost);
     });
     assert!(outcomes.into_iter().any(is_torn));
+}
+
+#[test]
+fn a_truncation_is_durable_and_syncs_nothing_else() {
+    let (disk, file) = disk_with_file(1);
+    file.write_at(0, &[1; BLOCK_BYTES]).unwrap();
+    file.write_at(BLOCK_BYTES as u64, &[1; BLOCK_BYTES]).unwrap();
+    file.truncate(700).unwrap();
+    disk.restart(Unsynced::Lost);
+    let file = disk.open(path()).unwrap();
+    let mut bytes = [0xEE; 700];
+    file.read_at(0, &mut bytes).unwrap();
+    assert_eq!((file.size_bytes().unwrap(), bytes), (700, [0; 700]));
+    file.write_at(0, &[2; BLOCK_BYTES]).unwrap();
+    file.truncate(700).unwrap();
+    disk.restart(Unsynced::Kept);
+    let file = disk.open(path()).unwrap();
+    file.read_at(0, &mut bytes).unwrap();
+    assert_eq!((file.size_bytes().unwrap(), bytes), (700, [2; 700]), "a sector is kept up to the end");
+}
+
+#[test]
+fn a_truncation_that_fails_leaves_either_length() {
+    for fault in [Fault::CrashDuring, Fault::InputOutputError] {
+        let sizes: BTreeSet<u64> = (0..50)
+            .map(|seed| {
+                let (disk, file) = disk_with_file(seed);
+                disk.place_fault(Some(Operation::Truncate), 1, fault);
+                file.truncate(10).unwrap_err();
+                disk.restart(Unsynced::Kept);
+                disk.open(path()).unwrap().size_bytes().unwrap()
+            })
+            .collect();
+        assert_eq!(sizes, BTreeSet::from([10, BLOCK_BYTES as u64]), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_started_write_ends_before_the_call_does_with_its_fault() {
+    let (disk, file) = disk_with_file(1);
+    disk.place_fault(Some(Operation::Write), 2, Fault::InputOutputError);
+    let ends = Arc::new(Mutex::new(Vec::new()));
+    for value in [1, 2] {
+        let seen = ends.clone();
+        let buffer = AlignedBuffer::from([value; BLOCK_BYTES].as_slice());
+        let done = move |result: std::io::Result<()>, buffer: AlignedBuffer| {
+            seen.lock().unwrap().push((buffer[0], result.err().and_then(|error| error.raw_os_error())));
+        };
+        file.start_durable_write(0, buffer, Box::new(done));
+    }
+    assert_eq!(*ends.lock().unwrap(), [(1, None), (2, Some(EIO))]);
+    disk.restart(Unsynced::Lost);
+    assert!(!sectors(&disk).contains(&0), "the first was durable");
 }
 
 #[test]
@@ -258,10 +313,11 @@ fn a_fault_can_be_placed_at_each_kind_of_operation() {
     let disk = SimulatedDisk::new(1);
     let (root, one, two) = (Path::new("/"), Path::new("/one"), Path::new("/two"));
     let file = disk.create(one, 1).unwrap();
-    let attempts: [(Operation, &dyn Fn() -> std::io::Result<()>); 7] = [
+    let attempts: [(Operation, &dyn Fn() -> std::io::Result<()>); 8] = [
         (Operation::Create, &|| disk.create(two, 1).map(drop)),
         (Operation::Write, &|| file.write_at(0, b"x")),
         (Operation::Sync, &|| file.sync()),
+        (Operation::Truncate, &|| file.truncate(0)),
         (Operation::Rename, &|| disk.rename(one, two)),
         (Operation::Remove, &|| disk.remove(one)),
         (Operation::ChangeDirectory, &|| disk.create_directory(two)),

@@ -205,3 +205,84 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+    use crate::disk::BLOCK_BYTES;
+
+    /// Pushes a write of one block to the device that swallows everything.
+    fn push(queue: &Queue, writable: bool, ended: &Sender<io::Result<()>>) {
+        let file = File::options().read(true).write(writable).open("/dev/null").unwrap();
+        let mut buffer = AlignedBuffer::new();
+        buffer.resize(BLOCK_BYTES, 1);
+        let ended = ended.clone();
+        queue.push(DurableWrite {
+            target: Target::Direct(Arc::new(file)),
+            offset: 0,
+            buffer,
+            progress: Progress::default(),
+            done: Box::new(move |result, _| drop(ended.send(result))),
+            waiting: Waiting::new(&Arc::default()),
+        });
+    }
+
+    /// How many of `count` writes end, and how many of those well.
+    fn ends(queue: &Queue, writable: bool, count: usize) -> (usize, usize) {
+        let (sender, ends) = channel();
+        (0..count).for_each(|_| push(queue, writable, &sender));
+        drop(sender);
+        ends.iter().fold((0, 0), |(all, well), result| (all + 1, well + usize::from(result.is_ok())))
+    }
+
+    #[test]
+    fn a_descriptor_that_is_not_for_writing_is_an_error() {
+        for queue in [Queue::with_ring(), Queue::with_threads()] {
+            assert_eq!(ends(&queue, false, 50), (50, 0));
+            assert_eq!(ends(&queue, true, 50), (50, 50));
+            assert!(!queue.ring_failed());
+            queue.close();
+        }
+    }
+
+    #[test]
+    fn without_a_ring_threads_do_its_work() {
+        let queue = Queue::with_ring_of(|_| Err(io::ErrorKind::Unsupported.into()));
+        assert_eq!(ends(&queue, true, 50), (50, 50));
+        assert!(queue.ring_failed());
+        queue.close();
+    }
+
+    #[test]
+    fn a_ring_that_fails_ends_its_writes_and_is_followed_by_threads() {
+        // The bell cannot be read, which is a failure of the ring itself.
+        let queue = Queue::with_ring_of(|_| Ring::new(Arc::new(File::create("/dev/null")?.into())));
+        assert_eq!(ends(&queue, true, 50).0, 50);
+        while !queue.ring_failed() {
+            thread::yield_now();
+        }
+        assert_eq!(ends(&queue, true, 50), (50, 50));
+        queue.close();
+    }
+
+    #[test]
+    fn a_closed_queue_writes_on_the_callers_thread() {
+        let queue = Queue::new(None);
+        queue.close();
+        assert_eq!(ends(&queue, true, 50), (50, 50));
+    }
+
+    #[test]
+    fn threads_end_when_the_queue_is_closed() {
+        for queue in [Queue::with_ring(), Queue::with_threads()] {
+            assert_eq!(ends(&queue, true, 1), (1, 1));
+            queue.close();
+            while Arc::strong_count(&queue) > 1 {
+                thread::yield_now();
+            }
+        }
+    }
+}
