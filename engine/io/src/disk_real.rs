@@ -169,6 +169,11 @@ impl Disk for RealDisk {
             let _ = fs::remove_file(path);
             return Err(error);
         }
+        if self.0.way.durability == Durability::Direct {
+            // Nobody reads the zeros, and direct writes would have to find and drop them in the page
+            // cache. It is advice: where it is not taken, nothing is lost.
+            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        }
         Ok(self.file(file))
     }
 

@@ -35,7 +35,7 @@ const ENTRIES: u32 = 256;
 enum Entry {
     Write(DurableWrite),
     /// A read of the bell's counter, which completes when the bell is rung.
-    Bell(Arc<OwnedFd>, Box<[u8; 8]>),
+    Bell(Arc<OwnedFd>, Vec<u8>),
 }
 
 impl Entry {
@@ -71,13 +71,15 @@ impl InFlight {
         self.slots.len() - self.free.len()
     }
 
-    fn add(&mut self, entry: Entry) -> usize {
-        if let Some(slot) = self.free.pop() {
-            self.slots[slot] = Some(entry);
-            return slot;
-        }
-        self.slots.push(Some(entry));
-        self.slots.len() - 1
+    /// Takes ownership and answers what to submit.
+    fn add(&mut self, mut entry: Entry) -> squeue::Entry {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        let described = entry.describe(slot);
+        self.slots[slot] = Some(entry);
+        described
     }
 
     fn take(&mut self, slot: usize) -> Option<Entry> {
@@ -141,7 +143,7 @@ impl Ring {
             }
             submitted?;
             if !listening && !closed {
-                self.submit(Entry::Bell(self.bell.clone(), Box::default()))?;
+                self.submit(Entry::Bell(self.bell.clone(), vec![0; 8]))?;
                 listening = true;
             }
             if self.in_flight.len() == 0 {
@@ -166,11 +168,7 @@ impl Ring {
 
     /// Puts an entry where the next [`Ring::wait`] submits it.
     fn submit(&mut self, entry: Entry) -> io::Result<()> {
-        let slot = self.in_flight.add(entry);
-        let Some(entry) = self.in_flight.slots[slot].as_mut() else {
-            return Err(io::Error::other("an entry is not in its slot"));
-        };
-        let described = entry.describe(slot);
+        let described = self.in_flight.add(entry);
         // SAFETY: `in_flight` owns the memory and the descriptor until the completion; see above.
         unsafe { self.uring.submission().push(&described) }.map_err(io::Error::other)
     }
