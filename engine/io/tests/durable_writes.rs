@@ -258,6 +258,26 @@ fn a_file_may_be_written_again_after_writing_was_finished() {
 }
 
 #[test]
+fn only_a_file_that_is_being_written_directly_has_a_second_descriptor() {
+    on_every_way(|disk, root| {
+        let path = root.canonicalize().unwrap().join("file");
+        let descriptors = || {
+            let open = std::fs::read_dir("/proc/self/fd").unwrap();
+            open.filter(|entry| std::fs::read_link(entry.as_ref().unwrap().path()).is_ok_and(|to| to == path))
+                .count()
+        };
+        let file = disk.create(&path, BLOCK_BYTES as u64).unwrap();
+        file.write_at(0, b"x").unwrap();
+        assert_eq!(descriptors(), 1);
+        file.write_durable_at(0, &[1; BLOCK_BYTES]).unwrap();
+        let is_direct = disk.way().durability == Durability::Direct;
+        assert_eq!(descriptors(), 1 + usize::from(is_direct));
+        file.finish_writing();
+        assert_eq!(descriptors(), 1);
+    });
+}
+
+#[test]
 fn a_file_is_its_owners_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");
