@@ -11,3 +11,5 @@ mod position;
 mod run;
 mod slot;
 mod tree;
+
+pub use cache::Budget;
