@@ -1,6 +1,6 @@
 //! A leaf: keys and their slots, inline values packed.
 //!
-//! Promises: copying a leaf costs four memory copies at most and touches no reference count; a leaf that has
+//! Promises: copying a leaf costs four memory copies and touches no reference count; a leaf that has
 //! grown too large says so by splitting. Deliberately unknown: the nodes above it.
 
 use super::keys::{Keys, common_prefix_bytes, copy_with_room};

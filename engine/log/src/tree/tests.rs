@@ -315,7 +315,7 @@ fn replacing_values_does_not_pile_up_memory() {
         }
     }
     assert!(tree.memory_bytes() < 8 * 1024, "{} bytes", tree.memory_bytes());
-    tree.insert(&document_key(0), Slot::Inline(&[0; 1_000_000]));
+    tree.insert(&document_key(0), Slot::Inline(&vec![0; 1_000_000]));
     tree.insert(&document_key(0), Slot::Removed);
     assert!(tree.memory_bytes() < 8 * 1024, "{} bytes", tree.memory_bytes());
 }
