@@ -43,12 +43,21 @@ impl LogPage {
 
     /// Takes the next row's record. Whether the page takes another.
     pub fn take(&mut self, stored: &Bytes) -> Result<bool> {
-        let record = CommitRecord::decode(stored)?;
+        self.take_sized(CommitRecord::decode(stored)?, stored.len())
+    }
+
+    /// Takes the next record of a store that keeps records in a form of its own. Whether the page takes another.
+    pub fn take_record(&mut self, record: CommitRecord) -> Result<bool> {
+        let bytes = record.encoded_bytes();
+        self.take_sized(record, bytes)
+    }
+
+    fn take_sized(&mut self, record: CommitRecord, bytes: usize) -> Result<bool> {
         if record.sequence != self.last.next() {
             return Err(self.missing());
         }
         self.last = record.sequence;
-        self.bound.count(stored.len());
+        self.bound.count(bytes);
         self.records.push(record);
         Ok(self.wanted() > 0)
     }

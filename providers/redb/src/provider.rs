@@ -20,7 +20,7 @@ impl RedbProvider {
     /// [`Busy`](nimbus_namespace::StorageError::Busy) when another process, or another provider of this
     /// one, holds it.
     pub fn open(data_dir: &Path) -> Result<Self> {
-        Ok(Self { stores: LocalStores::open_root(data_dir)? })
+        Ok(Self { stores: LocalStores::open_root(data_dir, ())? })
     }
 }
 

@@ -48,11 +48,13 @@ pub(crate) struct Store {
 impl LocalStore for Store {
     const KIND: FileKind = file::KIND;
 
-    fn create(path: &Path, tenant: &TenantId) -> Result<()> {
+    type Shared = ();
+
+    fn create((): &(), path: &Path, tenant: &TenantId) -> Result<()> {
         file::create(path, tenant)
     }
 
-    fn open(path: &Path, tenant: &TenantId, mark: OpenMark) -> Result<Self> {
+    fn open((): &(), path: &Path, tenant: &TenantId, mark: OpenMark) -> Result<Self> {
         Self::new(path, file::open(path, tenant)?, mark)
     }
 

@@ -35,11 +35,13 @@ pub(crate) struct Store {
 impl LocalStore for Store {
     const KIND: FileKind = file::KIND;
 
-    fn create(path: &Path, tenant: &TenantId) -> Result<()> {
+    type Shared = ();
+
+    fn create((): &(), path: &Path, tenant: &TenantId) -> Result<()> {
         file::create(path, tenant)
     }
 
-    fn open(path: &Path, tenant: &TenantId, mark: OpenMark) -> Result<Self> {
+    fn open((): &(), path: &Path, tenant: &TenantId, mark: OpenMark) -> Result<Self> {
         let connection = file::open_writer(path, tenant)?;
         let head = file::read_head(&connection)?;
         let counts = Arc::<WriteCounts>::default();
@@ -148,7 +150,7 @@ mod tests {
     fn counters_do_not_wait_for_a_running_write() {
         let folder = tempfile::tempdir().unwrap();
         let (stores, tenant) =
-            (LocalStores::<Store>::open_root(folder.path()).unwrap(), TenantId::parse("a").unwrap());
+            (LocalStores::<Store>::open_root(folder.path(), ()).unwrap(), TenantId::parse("a").unwrap());
         let created = stores.create(&tenant);
         assert!(matches!(created, Answer::Ready(Some(Ok(())))), "without a runtime it is ready");
         let Answer::Ready(Some(Ok(store))) = stores.open(&tenant, |store| store) else { panic!("not open") };

@@ -22,13 +22,16 @@ pub trait LocalStore: Send + Sync + Sized + 'static {
     /// How its files look.
     const KIND: FileKind;
 
+    /// What the stores of one data directory share.
+    type Shared: Send + Sync + 'static;
+
     /// Writes an empty store of `tenant` to `path`, where there is nothing, and leaves it closed. The
     /// caller syncs it.
-    fn create(path: &Path, tenant: &TenantId) -> Result<()>;
+    fn create(shared: &Self::Shared, path: &Path, tenant: &TenantId) -> Result<()>;
 
     /// Opens the store of `tenant`. A refusal names the file. The store drops `mark` after its file has
     /// been closed, so it is the last of its fields.
-    fn open(path: &Path, tenant: &TenantId, mark: OpenMark) -> Result<Self>;
+    fn open(shared: &Self::Shared, path: &Path, tenant: &TenantId, mark: OpenMark) -> Result<Self>;
 
     /// Whether it takes no more writes, so that its file must be opened anew.
     fn has_stopped(&self) -> bool;
@@ -53,15 +56,15 @@ impl Default for OpenMark {
 }
 
 /// The stores of one data directory.
-pub struct LocalStores<S> {
+pub struct LocalStores<S: LocalStore> {
     directory: Arc<Directory<S>>,
 }
 
 impl<S: LocalStore> LocalStores<S> {
     /// Takes the data directory, see [`LocalRoot::open`].
-    pub fn open_root(data_dir: &Path) -> Result<Self> {
+    pub fn open_root(data_dir: &Path, shared: S::Shared) -> Result<Self> {
         let root = LocalRoot::open(data_dir, S::KIND)?;
-        Ok(Self { directory: Arc::new(Directory { root, slots: Mutex::default() }) })
+        Ok(Self { directory: Arc::new(Directory { root, shared, slots: Mutex::default() }) })
     }
 
     /// Makes the tenant's store; `AlreadyExists` when there is one.
@@ -129,15 +132,16 @@ impl<S> Slot<S> {
     }
 }
 
-struct Directory<S> {
+struct Directory<S: LocalStore> {
     root: LocalRoot,
+    shared: S::Shared,
     /// One lock for each tenant that is open or being worked on.
     slots: Mutex<HashMap<TenantId, Arc<Mutex<Slot<S>>>>>,
 }
 
 impl<S: LocalStore> Directory<S> {
     fn create(&self, tenant: &TenantId) -> Result<()> {
-        self.exclusively(tenant, |_| self.root.create(tenant, |path| S::create(path, tenant)))
+        self.exclusively(tenant, |_| self.root.create(tenant, |path| S::create(&self.shared, path, tenant)))
     }
 
     fn open(&self, tenant: &TenantId) -> Result<Arc<S>> {
@@ -152,7 +156,7 @@ impl<S: LocalStore> Directory<S> {
                 return Err(StorageError::NotFound);
             }
             let (mark, closed) = channel();
-            let store = Arc::new(S::open(&self.root.path(tenant), tenant, OpenMark { _open: mark })?);
+            let store = Arc::new(S::open(&self.shared, &self.root.path(tenant), tenant, OpenMark { _open: mark })?);
             *slot = Slot { store: Arc::downgrade(&store), closed };
             Ok(store)
         })
@@ -200,11 +204,13 @@ mod tests {
     impl LocalStore for Told {
         const KIND: FileKind = FileKind { extension: "told", companions: &[] };
 
-        fn create(path: &Path, _: &TenantId) -> Result<()> {
+        type Shared = ();
+
+        fn create((): &(), path: &Path, _: &TenantId) -> Result<()> {
             fs::write(path, "").map_err(|error| StorageError::Io(error.to_string()))
         }
 
-        fn open(_: &Path, _: &TenantId, mark: OpenMark) -> Result<Self> {
+        fn open((): &(), _: &Path, _: &TenantId, mark: OpenMark) -> Result<Self> {
             Ok(Self { mark: Some(mark), ..Self::default() })
         }
 
@@ -232,7 +238,7 @@ mod tests {
     #[test]
     fn handles_share_a_store_until_it_has_stopped_and_then_it_makes_way() {
         let folder = tempfile::tempdir().unwrap();
-        let stores = LocalStores::<Told>::open_root(folder.path()).unwrap();
+        let stores = LocalStores::<Told>::open_root(folder.path(), ()).unwrap();
         let tenant = TenantId::parse("a").unwrap();
         let open = || at_once(stores.open(&tenant, |store| store));
         assert!(matches!(open(), Err(StorageError::NotFound)));
@@ -254,7 +260,7 @@ mod tests {
     #[test]
     fn a_name_whose_file_is_still_being_closed_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
-        let stores = LocalStores::<Told>::open_root(folder.path()).unwrap();
+        let stores = LocalStores::<Told>::open_root(folder.path(), ()).unwrap();
         let tenant = TenantId::parse("a").unwrap();
         at_once(stores.create(&tenant)).unwrap();
         // Keeping the mark while the store goes is what a slow close looks like from outside.
