@@ -157,6 +157,10 @@ impl Budget {
         for holder in holders.by_number.values() {
             largest.push((holder.cached_bytes.load(Ordering::Relaxed), holder));
         }
+        // Nobody comes down below what each would hold if all held the same: few are left to be sorted.
+        let cached_bytes: u64 = largest.iter().map(|(cached_bytes, _)| *cached_bytes).sum();
+        let floor_bytes = cached_bytes.saturating_sub(excess_bytes) / largest.len().max(1) as u64;
+        largest.retain(|(cached_bytes, _)| *cached_bytes > floor_bytes);
         largest.sort_by_key(|(cached_bytes, _)| std::cmp::Reverse(*cached_bytes));
         let level_bytes = common_level(largest.iter().map(|(cached_bytes, _)| *cached_bytes), excess_bytes);
 
