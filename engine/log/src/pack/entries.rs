@@ -66,25 +66,25 @@ pub(crate) struct Entries<'a> {
     /// The block being gone through.
     block: u32,
     /// Its entries that are left; `None` before it is read.
-    entries: Option<BlockEntries>,
+    rest: Option<BlockEntries>,
 }
 
 impl<'a> Entries<'a> {
     /// All entries.
     pub(super) fn new(pack: &'a Pack) -> Self {
-        Self { pack, block: 0, entries: None }
+        Self { pack, block: 0, rest: None }
     }
 
     /// The next entry of this block, or of the ones after it.
     fn step(&mut self) -> std::result::Result<Option<(Bytes, Position, Bytes)>, Damage> {
         while self.block < self.pack.blocks() {
-            let entries = match &mut self.entries {
-                Some(entries) => entries,
-                None => self.entries.insert(BlockEntries::new(self.pack.load(self.block)?)),
+            let rest = match &mut self.rest {
+                Some(rest) => rest,
+                None => self.rest.insert(BlockEntries::new(self.pack.load(self.block)?)),
             };
-            let Some(entry) = entries.next() else {
+            let Some(entry) = rest.next() else {
                 self.block += 1;
-                self.entries = None;
+                self.rest = None;
                 continue;
             };
             let offset = self.pack.block_offset(self.block);
