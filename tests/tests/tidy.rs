@@ -21,6 +21,7 @@ const CRATE_GRAPH: &[(&str, &[&str])] = &[
     ("nimbus-io", &[]),
     ("nimbus-query", &["nimbus-types"]),
     ("nimbus-namespace", &["nimbus-types"]),
+    ("nimbus-log", &["nimbus-io", "nimbus-namespace", "nimbus-types"]),
     ("nimbus-engine", &["nimbus-io", "nimbus-namespace", "nimbus-query", "nimbus-types"]),
     ("nimbus-libsql", &["nimbus-namespace", "nimbus-sqlite", "nimbus-types"]),
     ("nimbus-mysql", &["nimbus-namespace", "nimbus-sql", "nimbus-types"]),

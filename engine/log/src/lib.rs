@@ -6,10 +6,40 @@
 //! stays within one server-wide budget. Deliberately unknown: queries, frontends, what documents mean.
 
 mod cache;
+mod frame;
+mod manifest;
+mod name;
+mod namespace;
 mod pack;
 mod position;
+mod provider;
 mod run;
+mod segment;
 mod slot;
+mod store;
 mod tree;
+mod upkeep;
+
+use std::borrow::Cow;
+use std::io;
+use std::path::Path;
+
+use nimbus_namespace::StorageError;
 
 pub use cache::Budget;
+pub use provider::{LogOptions, LogProvider};
+
+/// What failed to be done with a file; only its name is told, since messages reach clients.
+fn failed(what: &str, path: &Path, error: &io::Error) -> StorageError {
+    StorageError::Io(format!("cannot {what} {}: {error}", file_name(path)))
+}
+
+/// What is wrong with a file, and where in it.
+fn corrupt(path: &Path, offset: u64, what: &str) -> StorageError {
+    StorageError::Corruption(format!("{}, offset {offset}: {what}", file_name(path)))
+}
+
+/// The last part of a path.
+fn file_name(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}

@@ -34,9 +34,8 @@ impl Position {
 
     /// The reverse of [`Position::to_bytes`].
     pub(crate) fn from_bytes(stored: &[u8; Self::STORED_BYTES]) -> Self {
-        let field = |at: usize| {
-            u32::from_le_bytes([stored[at], stored[at + 1], stored[at + 2], stored[at + 3]])
-        };
+        let field =
+            |at: usize| u32::from_le_bytes([stored[at], stored[at + 1], stored[at + 2], stored[at + 3]]);
         Self { file: field(0), block: field(4), offset: field(8), length: field(12), checksum: field(16) }
     }
 

@@ -65,6 +65,16 @@ impl Budget {
         self.used_bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether more than 3/4 of the budget is pinned, so that some stores are pressed.
+    pub(crate) fn is_short(&self) -> bool {
+        self.pinned_bytes.load(Ordering::Relaxed) > self.bearable_bytes()
+    }
+
+    /// How much may be pinned before stores are pressed.
+    fn bearable_bytes(&self) -> u64 {
+        self.limit_bytes / 4 * 3
+    }
+
     /// Enters a new share. Answers its number and account.
     pub(super) fn enter(&self) -> (u64, Arc<Holder>) {
         let holder = Arc::new(Holder::default());
@@ -131,11 +141,10 @@ impl Budget {
 
     /// See [`Share::is_pressed`](super::Share::is_pressed).
     pub(super) fn is_pressed(&self, holder: &Holder) -> bool {
-        let bearable_bytes = self.limit_bytes / 4 * 3;
-        if self.pinned_bytes.load(Ordering::Relaxed) <= bearable_bytes {
+        if !self.is_short() {
             return false;
         }
-        let fair_part_bytes = bearable_bytes / self.shares.load(Ordering::Relaxed).max(1);
+        let fair_part_bytes = self.bearable_bytes() / self.shares.load(Ordering::Relaxed).max(1);
         holder.pinned_bytes.load(Ordering::Relaxed) > fair_part_bytes
     }
 

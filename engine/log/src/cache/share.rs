@@ -100,6 +100,11 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
+    /// What is pinned.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Pins more.
     pub(crate) fn grow(&mut self, bytes: u64) {
         self.share.budget.pin(&self.share.holder, bytes);

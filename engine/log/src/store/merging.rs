@@ -1,0 +1,78 @@
+//! Merging runs, so that few are asked for a key.
+//!
+//! Size-tiered: as soon as four of the newest runs are of one size class or smaller ones, they become one
+//! run (the classes are powers of four; O'Neil and others, "The Log-Structured Merge-Tree", 1996, and its
+//! tiered descendants). Promises: the order of the runs stays the order of their age. Deliberately unknown:
+//! what keys and values mean.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use nimbus_namespace::Result;
+
+use super::Store;
+use super::checkpoint::{Upkeep, note_dead};
+use crate::run::{self, Run};
+
+/// Runs of one class that become one run.
+const MERGED_RUNS: usize = 4;
+/// How much larger the runs of the next class are.
+const CLASS_FACTOR: u64 = 4;
+/// Runs of at least this class, which are rewritten seldom, are compressed.
+const COMPRESSED_CLASS: u32 = 2;
+
+impl Store {
+    /// Merges the newest runs, if there are enough of one class. Whether there were.
+    pub(crate) fn merge_runs(&self, upkeep: &mut Upkeep) -> Result<bool> {
+        let runs = Arc::clone(&self.version().runs);
+        let count = self.mergeable(&runs);
+        if count == 0 {
+            Ok(false)
+        } else {
+            self.merge(upkeep, &runs[..count], count == runs.len()).map(|()| true)
+        }
+    }
+
+    /// How many of the newest runs are to become one.
+    fn mergeable(&self, runs: &[Arc<Run>]) -> usize {
+        let classes: Vec<u32> = runs.iter().map(|run| self.class(run.file_bytes())).collect();
+        let highest = classes.iter().copied().max().unwrap_or_default();
+        (0..=highest)
+            .map(|class| classes.iter().take_while(|other| **other <= class).count())
+            .find(|count| *count >= MERGED_RUNS)
+            .unwrap_or_default()
+    }
+
+    fn class(&self, bytes: u64) -> u32 {
+        (bytes / self.sizes.small_run).max(1).ilog(CLASS_FACTOR)
+    }
+
+    /// Puts one run in the place of `inputs`, the newest of all runs; `down_to_oldest` says that they are all.
+    pub(crate) fn merge(&self, upkeep: &mut Upkeep, inputs: &[Arc<Run>], down_to_oldest: bool) -> Result<()> {
+        let begin = Instant::now();
+        let keys = inputs.iter().map(|run| run.filtered_keys()).sum();
+        let compress = self.class(inputs.iter().map(|run| run.file_bytes()).sum()) >= COMPRESSED_CLASS;
+        let mut dead_bytes = BTreeMap::new();
+        let merged = self.write_run(keys, compress, |writer| {
+            run::merge(inputs, writer, down_to_oldest, &mut |superseded| {
+                *dead_bytes.entry(superseded.file).or_default() += u64::from(superseded.length);
+            })
+        })?;
+        let mut manifest = upkeep.manifest.clone();
+        manifest.runs.splice(..inputs.len(), merged.iter().map(|run| run.number()));
+        note_dead(&mut manifest, &dead_bytes);
+        self.publish(&mut upkeep.manifest, manifest)?;
+        self.change_version(|version| {
+            let older = version.runs[inputs.len()..].iter().cloned();
+            version.runs = merged.into_iter().chain(older).collect();
+        });
+        for run in inputs {
+            self.context.share.forget(run.number());
+            self.discard(&self.run_path(run.number()));
+        }
+        self.counts.merges.add(1);
+        self.counts.merge_us.add(begin.elapsed().as_micros() as u64);
+        Ok(())
+    }
+}

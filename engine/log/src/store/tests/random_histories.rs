@@ -1,0 +1,144 @@
+//! Random histories on a simulated machine: writes, upkeep, crashes and failures in any order, from a seed.
+//!
+//! `NIMBUS_SIMULATION_SEEDS` says how many histories are run (a few hundred unless it is set) and
+//! `NIMBUS_SIMULATION_FIRST_SEED` where they begin; a failure names its seed.
+
+use std::env;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use nimbus_io::{Disk, Fault, Operation, Unsynced};
+use nimbus_namespace::conformance::CommitBuilder;
+use nimbus_namespace::{Result, StorageError};
+
+use super::world::{World, assert_reads, folder};
+use crate::store::Version;
+
+const SEEDS: u64 = 300;
+const STEPS: u64 = 60;
+
+fn setting(name: &str, default: u64) -> u64 {
+    env::var(name).map_or(default, |value| value.parse().unwrap())
+}
+
+/// A snapshot and what it has to show for as long as it lives.
+type Held = (Arc<Version>, CommitBuilder);
+
+fn step(world: &mut World, held: &mut Vec<Held>) -> Result<()> {
+    match world.below(16) {
+        0..=7 => world.commit(),
+        8 => world.store().checkpoint(),
+        9 | 10 => world.store().maintain().map(drop),
+        11 => world.trim(),
+        12 => {
+            while world.store().maintain()? {}
+            Ok(())
+        }
+        13 => {
+            assert_reads(&world.store().version(), &world.model)?;
+            world.assert_log()
+        }
+        14 => {
+            held.push((world.store().version(), world.model.clone()));
+            Ok(())
+        }
+        _ => {
+            if let Some((version, model)) = held.pop() {
+                assert_reads(&version, &model)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn place_fault(world: &World) {
+    const OPERATIONS: [Option<Operation>; 6] = [
+        None,
+        None,
+        Some(Operation::Write),
+        Some(Operation::Sync),
+        Some(Operation::Rename),
+        Some(Operation::SyncDirectory),
+    ];
+    const FAULTS: [Fault; 3] = [Fault::InputOutputError, Fault::CrashDuring, Fault::CrashAfter];
+    let operation = OPERATIONS[world.below(OPERATIONS.len() as u64) as usize];
+    let fault = FAULTS[world.below(FAULTS.len() as u64) as usize];
+    world.disk.place_fault(operation, 1 + world.below(25), fault);
+}
+
+/// Opens the tenant again, through crashes and failures of the recovery itself.
+fn recover(world: &mut World) {
+    for attempt in 0.. {
+        if !world.disk.is_powered() {
+            let unsynced = [Unsynced::Lost, Unsynced::Kept, Unsynced::Any][world.below(3) as usize];
+            world.restart(unsynced);
+        }
+        if attempt < 3 && world.below(3) == 0 {
+            place_fault(world);
+        }
+        match world.open() {
+            Ok(()) => break,
+            Err(StorageError::Io(_)) => assert!(attempt < 20, "recovery never comes to its end"),
+            Err(error) => panic!("recovery failed: {error}"),
+        }
+    }
+    if world.disk.is_powered() {
+        // A fault that has been placed and not met yet may meet the check.
+        let mut checked = Ok(());
+        if world.below(4) == 0 {
+            checked = world.store().maintain().map(drop);
+        }
+        if checked.is_ok() && world.disk.is_powered() {
+            return world.assert_recovered();
+        }
+    }
+    recover(world);
+}
+
+fn history(seed: u64) -> u64 {
+    let mut world = World::new(seed);
+    let mut held: Vec<Held> = Vec::new();
+    let is_faulty = world.below(4) != 0;
+    for _ in 0..STEPS {
+        if is_faulty && world.below(6) == 0 {
+            place_fault(&world);
+        }
+        if let Err(error) = step(&mut world, &mut held) {
+            assert!(matches!(error, StorageError::Io(_)), "{error}");
+            held.clear();
+            recover(&mut world);
+        }
+    }
+    world.restart(Unsynced::Any);
+    world.open().unwrap();
+    world.assert_recovered();
+    contents(&world)
+}
+
+/// A hash of every byte of every file.
+fn contents(world: &World) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for path in world.disk.list(&folder()).unwrap() {
+        let file = world.disk.open(&path).unwrap();
+        let mut bytes = vec![0; file.size_bytes().unwrap() as usize];
+        file.read_at(0, &mut bytes).unwrap();
+        (path, bytes).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+#[test]
+fn whatever_fails_what_was_acknowledged_is_there() {
+    let first = setting("NIMBUS_SIMULATION_FIRST_SEED", 0);
+    for seed in first..first + setting("NIMBUS_SIMULATION_SEEDS", SEEDS) {
+        let outcome = std::panic::catch_unwind(|| history(seed));
+        assert!(outcome.is_ok(), "NIMBUS_SIMULATION_FIRST_SEED={seed} NIMBUS_SIMULATION_SEEDS=1");
+    }
+}
+
+#[test]
+fn the_same_seed_leaves_the_same_bytes() {
+    for seed in 0..10 {
+        assert_eq!(history(seed), history(seed), "seed {seed}");
+    }
+}

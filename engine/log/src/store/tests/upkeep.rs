@@ -1,0 +1,96 @@
+//! Upkeep: what it leaves, and that readers do not notice it.
+
+use nimbus_namespace::conformance::put;
+use nimbus_namespace::{Direction, KeyRange, Space, StorageError};
+use nimbus_types::Sequence;
+
+use super::world::{World, assert_reads};
+use crate::store::version::ValueFile;
+
+fn commit_values(world: &mut World, keys: std::ops::Range<u16>, bytes: usize) {
+    for key in keys {
+        let value: Vec<u8> = (0..bytes).map(|at| (at as u8).wrapping_mul(key as u8)).collect();
+        let group = world.model.group([vec![put(Space::Documents, key.to_be_bytes(), value)]]);
+        world.store().commit(Sequence(world.model.sequence().0 - 1), &group).unwrap();
+    }
+}
+
+fn upkeep(world: &World) {
+    while world.store().maintain().unwrap() {}
+}
+
+#[test]
+fn runs_stay_few_and_segments_that_the_log_needs_stay() {
+    let mut world = World::new(1);
+    for _ in 0..30 {
+        commit_values(&mut world, 0..20, 700);
+        upkeep(&world);
+    }
+    let version = world.store().version();
+    assert!(version.runs.len() < 12, "{}", version.runs.len());
+    assert!(world.store().read_log(Sequence(0), 10).unwrap().len() == 10);
+    world.assert_sound();
+}
+
+#[test]
+fn a_trimmed_log_leaves_packs_of_what_lives() {
+    let mut world = World::new(2);
+    for _ in 0..10 {
+        commit_values(&mut world, 0..40, 900);
+    }
+    let before = world.store().version();
+    let model = world.model.clone();
+    world.store().checkpoint().unwrap();
+    let head = world.model.sequence();
+    world.model.trim(head.next());
+    world.store().trim_log(head.next()).unwrap();
+    upkeep(&world);
+    let version = world.store().version();
+    let packs = version.files.iter().filter(|(_, file)| matches!(file, ValueFile::Pack(_))).count();
+    assert!(packs > 0, "nothing was packed");
+    let sealed = version.segments().filter(|segment| segment.base_sequence() < head).count();
+    assert_eq!(sealed, 0, "segments that nobody needs are there");
+    world.assert_sound();
+    assert_reads(&before, &model).unwrap();
+    world.open().unwrap();
+    world.assert_sound();
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_loses_nothing() {
+    let mut world = World::new(3);
+    commit_values(&mut world, 0..10, 900);
+    world.disk.set_capacity_bytes(100 << 10);
+    let mut key = 10;
+    let error = loop {
+        let mut next = world.model.clone();
+        let group = next.group([vec![put(Space::Documents, [key], vec![7; 3000])]]);
+        match world.store().commit(world.model.sequence(), &group) {
+            Ok(_) => world.model = next,
+            Err(error) => break error,
+        }
+        key += 1;
+        assert!(key < 200, "the disk never fills");
+    };
+    assert!(matches!(&error, StorageError::Io(_)), "{error}");
+    assert_reads(&world.store().version(), &world.model).unwrap();
+
+    world.disk.set_capacity_bytes(1 << 30);
+    world.open().unwrap();
+    world.assert_recovered();
+    commit_values(&mut world, 300..310, 900);
+    world.assert_sound();
+}
+
+#[test]
+fn a_scan_that_ends_early_says_that_there_is_more() {
+    let mut world = World::new(4);
+    commit_values(&mut world, 0..9, 10);
+    world.store().checkpoint().unwrap();
+    commit_values(&mut world, 4..12, 10);
+    let version = world.store().version();
+    let page = version.scan(Space::Documents, &KeyRange::all(), Direction::Backward, 5).unwrap();
+    assert_eq!((page.entries.len(), page.more), (5, true));
+    let page = version.scan(Space::Documents, &KeyRange::all(), Direction::Forward, 12).unwrap();
+    assert_eq!((page.entries.len(), page.more), (12, false));
+}
