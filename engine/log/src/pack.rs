@@ -13,4 +13,4 @@ mod tests;
 mod writer;
 
 pub(crate) use reader::Pack;
-pub(crate) use writer::{PackSummary, PackWriter};
+pub(crate) use writer::PackWriter;

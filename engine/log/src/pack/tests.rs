@@ -10,7 +10,8 @@ use proptest::prelude::*;
 
 use super::entries::BlockEntries;
 use super::format::{BLOCK_BYTES, Encoding, Footer, encode_header, open_block, seal_block};
-use super::{Pack, PackSummary, PackWriter};
+use super::writer::PackSummary;
+use super::{Pack, PackWriter};
 use crate::cache::{Budget, Share};
 use crate::position::Position;
 
