@@ -108,14 +108,12 @@ impl Run {
 
     /// A block, from the cache or through it.
     fn block(&self, ordinal: usize) -> Result<Block> {
-        let content = match self.share.block(self.number, ordinal as u32) {
-            Some(content) => content,
-            None => {
-                let content =
-                    self.open_block(&self.file.read(self.parts.fences.extent(ordinal))?, ordinal)?;
-                self.share.keep(self.number, ordinal as u32, content.clone());
-                content
-            }
+        let content = if let Some(content) = self.share.block(self.number, ordinal as u32) {
+            content
+        } else {
+            let content = self.open_block(&self.file.read(self.parts.fences.extent(ordinal))?, ordinal)?;
+            self.share.keep(self.number, ordinal as u32, content.clone());
+            content
         };
         Block::new(content).map_err(|_| self.malformed(ordinal))
     }
