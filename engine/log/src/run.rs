@@ -37,7 +37,7 @@ use filter::Filter;
 use format::{FOOTER_BYTES, Footer, HEADER_BYTES};
 pub(crate) use merge::{MergeCursor, merge};
 use sealed::Place;
-pub(crate) use writer::{RunSummary, RunWriter};
+pub(crate) use writer::RunWriter;
 
 /// An open run.
 pub(crate) struct Run {
