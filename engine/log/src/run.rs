@@ -71,11 +71,6 @@ impl Run {
         self.number
     }
 
-    /// How many entries there are, removed keys included.
-    pub(crate) fn entries(&self) -> u64 {
-        self.parts.footer.entries
-    }
-
     /// How many of the entries are of documents and meta: what a merge with other runs can expect at most.
     pub(crate) fn filtered_keys(&self) -> u64 {
         self.parts.footer.filtered_keys
