@@ -37,7 +37,7 @@ use filter::Filter;
 use format::{FOOTER_BYTES, Footer, HEADER_BYTES};
 pub(crate) use merge::{MergeCursor, merge};
 use sealed::Place;
-pub(crate) use writer::{RunSummary, RunWriter};
+pub(crate) use writer::RunWriter;
 
 /// An open run.
 pub(crate) struct Run {
@@ -69,11 +69,6 @@ impl Run {
     /// Number of the file.
     pub(crate) fn number(&self) -> u32 {
         self.number
-    }
-
-    /// How many entries there are, removed keys included.
-    pub(crate) fn entries(&self) -> u64 {
-        self.parts.footer.entries
     }
 
     /// How many of the entries are of documents and meta: what a merge with other runs can expect at most.
@@ -108,14 +103,12 @@ impl Run {
 
     /// A block, from the cache or through it.
     fn block(&self, ordinal: usize) -> Result<Block> {
-        let content = match self.share.block(self.number, ordinal as u32) {
-            Some(content) => content,
-            None => {
-                let content =
-                    self.open_block(&self.file.read(self.parts.fences.extent(ordinal))?, ordinal)?;
-                self.share.keep(self.number, ordinal as u32, content.clone());
-                content
-            }
+        let content = if let Some(content) = self.share.block(self.number, ordinal as u32) {
+            content
+        } else {
+            let content = self.open_block(&self.file.read(self.parts.fences.extent(ordinal))?, ordinal)?;
+            self.share.keep(self.number, ordinal as u32, content.clone());
+            content
         };
         Block::new(content).map_err(|_| self.malformed(ordinal))
     }

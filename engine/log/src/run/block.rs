@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::position::Position;
 use crate::run::format::{
-    BLOCK_BYTES, INTERVAL_ENTRIES, common_prefix, read_bytes, read_length, read_position, read_u32,
+    BLOCK_BYTES, COMMON_BYTES, INTERVAL_ENTRIES, common_prefix, head, read_length, read_position, read_u32,
     write_length,
 };
 use crate::slot::{OwnedSlot, Slot};
@@ -28,8 +28,11 @@ pub(super) struct Malformed;
 #[derive(Default)]
 pub(super) struct BlockBuilder {
     content: Vec<u8>,
-    restarts: Vec<u32>,
+    /// Of each interval where its first entry begins, and where that entry's key lies.
+    restarts: Vec<(u32, Range<usize>)>,
     entries: usize,
+    /// How many bytes all keys begin with alike, as far as they are kept.
+    common: usize,
 }
 
 impl BlockBuilder {
@@ -45,17 +48,17 @@ impl BlockBuilder {
             Slot::At(_) => Position::STORED_BYTES,
             Slot::Inline(value) => value.len(),
         };
-        let restarts_bytes = 4 * (self.restarts.len() + 2);
-        self.content.len() + restarts_bytes + LENGTHS_BYTES + suffix_bytes + slot_bytes <= BLOCK_BYTES
+        let index_bytes = self.common + 12 * (self.restarts.len() + 1) + 8;
+        self.content.len() + index_bytes + LENGTHS_BYTES + suffix_bytes + slot_bytes <= BLOCK_BYTES
     }
 
     /// Appends an entry whose key shares its first `shared` bytes with the entry before.
     pub(super) fn add(&mut self, shared: usize, key: &[u8], slot: Slot<'_>) {
         let begins_interval = self.entries.is_multiple_of(INTERVAL_ENTRIES);
+        // Keys ascend: what the first has in common with the last, each has with the one before it.
+        self.common = if self.is_empty() { key.len().min(COMMON_BYTES) } else { self.common.min(shared) };
         let shared = if begins_interval { 0 } else { shared };
-        if begins_interval {
-            self.restarts.push(self.content.len() as u32);
-        }
+        let start = self.content.len();
         self.entries += 1;
         write_length(&mut self.content, shared);
         write_length(&mut self.content, key.len() - shared);
@@ -67,7 +70,11 @@ impl BlockBuilder {
                 Slot::Inline(value) => SLOT_INLINE + value.len(),
             },
         );
+        let suffix_start = self.content.len();
         self.content.extend_from_slice(&key[shared..]);
+        if begins_interval {
+            self.restarts.push((start as u32, suffix_start..self.content.len()));
+        }
         match slot {
             Slot::Removed => {}
             Slot::At(position) => self.content.extend_from_slice(&position.to_bytes()),
@@ -77,9 +84,17 @@ impl BlockBuilder {
 
     /// The whole content; then [`BlockBuilder::clear`].
     pub(super) fn finish(&mut self) -> &[u8] {
-        for restart in &self.restarts {
-            self.content.extend_from_slice(&restart.to_le_bytes());
+        if let Some((_, first_key)) = self.restarts.first() {
+            self.content.extend_from_within(first_key.start..first_key.start + self.common);
         }
+        for (_, key) in &self.restarts {
+            let head = head(&self.content[key.start + self.common..key.end]);
+            self.content.extend_from_slice(&head.to_le_bytes());
+        }
+        for (start, _) in &self.restarts {
+            self.content.extend_from_slice(&start.to_le_bytes());
+        }
+        self.content.extend_from_slice(&(self.common as u32).to_le_bytes());
         self.content.extend_from_slice(&(self.restarts.len() as u32).to_le_bytes());
         &self.content
     }
@@ -112,21 +127,26 @@ struct StoredEntry {
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     content: Bytes,
-    /// Where the entries end and the restarts begin.
+    /// Where the entries end and the common bytes begin.
     entries_end: usize,
+    heads_start: usize,
+    restarts_start: usize,
     intervals: usize,
 }
 
 impl Block {
     #[inline]
     pub(super) fn new(content: Bytes) -> Result<Self, Malformed> {
-        let (rest, count) = content.split_last_chunk::<4>().ok_or(Malformed)?;
-        let intervals = u32::from_le_bytes(*count) as usize;
-        let entries_end = rest.len().checked_sub(4 * intervals).ok_or(Malformed)?;
+        let (rest, counts) = content.split_last_chunk::<8>().ok_or(Malformed)?;
+        let count = |at| read_u32(counts, at).map(|count| count as usize).ok_or(Malformed);
+        let (common, intervals) = (count(0)?, count(4)?);
+        let restarts_start = rest.len().checked_sub(4 * intervals).ok_or(Malformed)?;
+        let heads_start = restarts_start.checked_sub(8 * intervals).ok_or(Malformed)?;
+        let entries_end = heads_start.checked_sub(common).ok_or(Malformed)?;
         if intervals == 0 {
             return Err(Malformed);
         }
-        Ok(Self { content, entries_end, intervals })
+        Ok(Self { content, entries_end, heads_start, restarts_start, intervals })
     }
 
     /// How many intervals there are; at least one.
@@ -146,8 +166,21 @@ impl Block {
 
     /// The last interval that begins at or before the key; the first if there is none.
     pub(super) fn interval_of(&self, key: &[u8]) -> Result<usize, Malformed> {
-        let (mut low, mut high) = (0, self.intervals);
-        while high - low > 1 {
+        let common = self.bytes(self.entries_end..self.heads_start);
+        let Some(rest) = key.strip_prefix(common) else {
+            return Ok(if key < common { 0 } else { self.intervals - 1 });
+        };
+        let head = head(rest);
+        let (heads, _) = self.bytes(self.heads_start..self.restarts_start).as_chunks::<8>();
+        let (mut below, mut equal) = (0, 0);
+        for other in heads.iter().map(|other| u64::from_le_bytes(*other)) {
+            below += usize::from(other < head);
+            equal += usize::from(other == head);
+        }
+        // Whole keys are compared only among those whose heads are equal.
+        let mut low = below.saturating_sub(1);
+        let mut high = below + equal;
+        while low + 1 < high {
             let middle = low.midpoint(high);
             let first = self.entry(self.bounds(middle)?.start)?;
             if self.bytes(first.suffix) <= key {
@@ -173,13 +206,13 @@ impl Block {
             if entry.shared == matched {
                 let suffix = self.bytes(entry.suffix.clone());
                 let rest = &key[matched..];
-                if suffix == rest {
-                    return Ok(Some(entry));
+                let same = common_prefix(suffix, rest);
+                match (suffix.get(same), rest.get(same)) {
+                    (None, None) => return Ok(Some(entry)),
+                    (Some(stored), Some(sought)) if stored > sought => return Ok(None),
+                    (Some(_), None) => return Ok(None),
+                    _ => matched += same,
                 }
-                if suffix > rest {
-                    return Ok(None);
-                }
-                matched += common_prefix(suffix, rest);
             }
             at = entry.next;
         }
@@ -198,7 +231,7 @@ impl Block {
             if interval == self.intervals {
                 return Some(self.entries_end);
             }
-            read_u32(&self.content, self.entries_end + 4 * interval).map(|restart| restart as usize)
+            read_u32(&self.content, self.restarts_start + 4 * interval).map(|restart| restart as usize)
         };
         let (start, end) = (restart(interval).ok_or(Malformed)?, restart(interval + 1).ok_or(Malformed)?);
         if start < end && end <= self.entries_end { Ok(start..end) } else { Err(Malformed) }
@@ -208,8 +241,17 @@ impl Block {
     #[inline]
     fn entry(&self, mut at: usize) -> Result<StoredEntry, Malformed> {
         let content = &self.content[..self.entries_end];
-        let mut length = || read_length(content, &mut at).ok_or(Malformed);
-        let (shared, suffix, slot) = (length()?, length()?, length()?);
+        let (shared, suffix, slot) = match content.get(at..).and_then(<[u8]>::first_chunk) {
+            // Almost always each of the three is one byte.
+            Some(&[shared, suffix, slot]) if (shared | suffix | slot) < 0x80 => {
+                at += 3;
+                (usize::from(shared), usize::from(suffix), usize::from(slot))
+            }
+            _ => {
+                let mut length = || read_length(content, &mut at).ok_or(Malformed);
+                (length()?, length()?, length()?)
+            }
+        };
         let suffix = at..at + suffix;
         let slot_bytes = match slot {
             SLOT_REMOVED => 0,
@@ -336,10 +378,12 @@ mod tests {
 
         #[test]
         fn arbitrary_content_is_read_without_a_panic(
-            mut content in proptest::collection::vec(prop_oneof![0..4u8, any::<u8>()], 0..60),
+            mut content in proptest::collection::vec(prop_oneof![0..4u8, any::<u8>()], 0..100),
+            common in 0..4u32,
             count in 0..4u32,
             key in proptest::collection::vec(0..4u8, 0..4),
         ) {
+            content.extend(common.to_le_bytes());
             content.extend(count.to_le_bytes());
             if let Ok(block) = Block::new(content.into()) {
                 let _ = block.get(&key);

@@ -84,6 +84,9 @@ impl Run {
                 if key < smallest || key > largest || (ordinal == 0 && seen.entries == 0 && key != smallest) {
                     return Err(self.damage_in(ordinal, "a key is outside the file's bounds"));
                 }
+                if block.interval_of(key) != Ok(each) {
+                    return Err(self.damage_in(ordinal, "a key is not found where it is"));
+                }
                 let rest = &key[fences.common()..];
                 if from.is_some_and(|from| rest < from) || to.is_some_and(|to| rest >= to) {
                     return Err(self.damage_in(ordinal, "a key is outside the block's fences"));

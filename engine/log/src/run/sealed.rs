@@ -9,9 +9,6 @@ use std::io;
 use bytes::Bytes;
 use zstd::bulk::{Compressor, Decompressor};
 
-/// Bytes of the trailer of each block.
-pub(super) const TRAILER_BYTES: usize = 9;
-
 /// Level of compression: the library's own middle of speed and size.
 const LEVEL: i32 = 3;
 const PLAIN: u8 = 0;
@@ -95,7 +92,7 @@ mod tests {
     fn content_that_shrinks_is_compressed_and_other_content_is_not() {
         let (even, uneven) = ([7; 4096], [1, 2, 3]);
         assert!(sealed(&even).len() < 100);
-        assert_eq!(sealed(&uneven).len(), 3 + TRAILER_BYTES);
+        assert_eq!(sealed(&uneven).len(), 3 + 9);
         assert_eq!(open(&sealed(&even), PLACE, 4096), Ok(Bytes::copy_from_slice(&even)));
         assert_eq!(open(&sealed(&uneven), PLACE, 4096), Ok(Bytes::copy_from_slice(&uneven)));
     }

@@ -15,7 +15,8 @@ use proptest::prelude::*;
 
 use crate::cache::{Budget, Share};
 use crate::position::Position;
-use crate::run::{Reading, Run, RunCursor, RunSummary, RunWriter};
+use crate::run::writer::RunSummary;
+use crate::run::{Reading, Run, RunCursor, RunWriter};
 use crate::slot::{Cursor, OwnedSlot, Slot};
 
 type Model = BTreeMap<Vec<u8>, OwnedSlot>;

@@ -122,7 +122,7 @@ proptest! {
         use crate::run::format::{Footer, HEADER_BYTES, header};
         use crate::run::sealed::{Place, seal};
 
-        let (mut block, mut bytes) = ([&content[..], &intervals.to_le_bytes()].concat(), header(1));
+        let (mut block, mut bytes) = ([&content[..], &[1, 0, 0, 0], &intervals.to_le_bytes()].concat(), header(1));
         seal(&block, Place { file: 1, block: 0 }, None, &mut bytes).unwrap();
         block.clear();
         let fences = if honest {

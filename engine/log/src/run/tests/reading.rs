@@ -34,7 +34,7 @@ proptest! {
         ranges in proptest::collection::vec((any_key(), proptest::option::of(any_key())), 8),
     ) {
         let run = run_of(&model, compress);
-        prop_assert_eq!(run.entries(), model.len() as u64);
+        prop_assert_eq!(run.parts.footer.entries, model.len() as u64);
         for key in model.keys().chain(&asked) {
             prop_assert_eq!(run.get(key).unwrap(), model.get(key).cloned());
         }
@@ -80,7 +80,10 @@ fn big_keys_and_big_values_are_read_back_whole() {
 #[test]
 fn an_empty_run_holds_nothing() {
     let run = run_of(&Model::new(), true);
-    assert_eq!((run.entries(), run.get(b"\0key").unwrap(), run.get(b"\x01key").unwrap()), (0, None, None));
+    assert_eq!(
+        (run.parts.footer.entries, run.get(b"\0key").unwrap(), run.get(b"\x01key").unwrap()),
+        (0, None, None)
+    );
     for direction in [Direction::Forward, Direction::Backward] {
         assert!(whole(&run, direction, Reading::ThroughCache).entry().is_none());
         assert!(run.cursor(b"a", Some(b"b"), direction, Reading::PastCache).unwrap().entry().is_none());
