@@ -186,7 +186,7 @@ impl Committer {
                     batch = accepted;
                 }
                 Err(error) => {
-                    Counters::count(&self.counters.failed_commits_total, accepted.len() as u64);
+                    self.counters.count(|cells| &cells.failed_commits_total, accepted.len() as u64);
                     if matches!(error, StorageError::Io(_) | StorageError::Corruption(_)) {
                         *self.failed.lock() = Some(error.clone());
                     }
@@ -214,7 +214,7 @@ impl Committer {
         for request in batch {
             let Prepared { reads, snapshot, .. } = &request.prepared;
             if log.window.conflicts(reads, *snapshot) || in_group.conflicts(reads, expected) {
-                Counters::count(&self.counters.write_conflicts_total, 1);
+                self.counters.count(|cells| &cells.write_conflicts_total, 1);
                 let _ = request.reply.send(Err(EngineError::WriteConflict));
                 continue;
             }
@@ -229,8 +229,8 @@ impl Committer {
     }
 
     fn publish(&self, head: Head, group: &CommitGroup, accepted: Vec<Request>) {
-        Counters::count(&self.counters.commits_total, group.commits.len() as u64);
-        Counters::count(&self.counters.commit_groups_total, 1);
+        self.counters.count(|cells| &cells.commits_total, group.commits.len() as u64);
+        self.counters.count(|cells| &cells.commit_groups_total, 1);
         {
             let mut log = self.log.lock();
             log.window.note_group(group);
@@ -277,7 +277,7 @@ impl Committer {
                 }
                 known = record.sequence;
                 log.window.note_foreign(record);
-                Counters::count(&self.counters.foreign_commits_total, 1);
+                self.counters.count(|cells| &cells.foreign_commits_total, 1);
             }
             // What does not go on where the window ends cannot be validated against: the records in
             // between are gone, so every running transaction must start again.

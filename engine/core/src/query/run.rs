@@ -225,7 +225,7 @@ fn check_bytes(bytes: usize, limit: usize, what: &str) -> Result<()> {
 }
 
 fn count(counters: &Counters, walk: &Walk) {
-    Counters::count(&counters.queries_total, 1);
-    Counters::count(&counters.documents_examined_total, walk.documents_examined);
-    Counters::count(&counters.index_entries_examined_total, walk.entries_examined);
+    counters.count(|cells| &cells.queries_total, 1);
+    counters.count(|cells| &cells.documents_examined_total, walk.documents_examined);
+    counters.count(|cells| &cells.index_entries_examined_total, walk.entries_examined);
 }
