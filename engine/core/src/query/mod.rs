@@ -10,8 +10,8 @@ mod plan;
 mod run;
 mod walk;
 
-use bson::raw::RawBsonRef;
 use bson::Bson;
+use bson::raw::RawBsonRef;
 use bytes::Bytes;
 use nimbus_query::{Filter, SortKey, with_raw};
 use nimbus_types::{TableName, key, limits, path};
