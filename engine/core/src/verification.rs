@@ -341,7 +341,11 @@ impl Run {
 }
 
 /// The next entries of a space, once other tasks have had their turn; `None` when there is no more.
-async fn next_page(snapshot: &View<'_>, space: Space, rest: &mut Option<KeyRange>) -> Result<Option<Vec<Entry>>> {
+async fn next_page(
+    snapshot: &View<'_>,
+    space: Space,
+    rest: &mut Option<KeyRange>,
+) -> Result<Option<Vec<Entry>>> {
     let Some(range) = rest.take() else { return Ok(None) };
     tokio::task::yield_now().await;
     let page = Reader::of_snapshot(snapshot).scan(space, range, Direction::Forward, PAGE).await?;
