@@ -8,7 +8,6 @@ use bson::{Bson, RawDocumentBuf};
 use nimbus_types::{Sequence, TableName, limits};
 
 use crate::error::{EngineError, Result, invalid};
-use crate::metrics::Counters;
 use crate::tenant::Tenant;
 use crate::transaction::Transaction;
 
@@ -96,7 +95,7 @@ impl Tenant {
             match self.try_transact(&mutations).await {
                 Err(error) if error.is_write_conflict() && tries < TRIES => {
                     tries += 1;
-                    Counters::count(&self.core().counters.retries_total, 1);
+                    self.core().counters.count(|cells| &cells.retries_total, 1);
                     if tries == FREE_TRIES {
                         turn = Some(self.core().contended.lock().await);
                     }

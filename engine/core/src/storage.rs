@@ -56,9 +56,16 @@ impl TenantStorage {
         self.namespace.head().await.map_err(|error| self.error(error))
     }
 
-    pub(crate) async fn snapshot(self: &Arc<Self>) -> Result<View> {
+    /// The newest state, for as long as the storage is borrowed.
+    pub(crate) async fn snapshot(&self) -> Result<View<'_>> {
         let snapshot = self.namespace.snapshot().await.map_err(|error| self.error(error))?;
-        Ok(View { snapshot, storage: self.clone() })
+        Ok(View { snapshot, storage: Hold::Borrowed(self) })
+    }
+
+    /// The newest state, for whoever keeps it.
+    pub(crate) async fn shared_snapshot(self: &Arc<Self>) -> Result<View<'static>> {
+        let snapshot = self.namespace.snapshot().await.map_err(|error| self.error(error))?;
+        Ok(View { snapshot, storage: Hold::Shared(self.clone()) })
     }
 
     pub(crate) async fn read_log(&self, after: Sequence, limit: usize) -> Result<Vec<CommitRecord>> {
@@ -75,12 +82,30 @@ impl TenantStorage {
 }
 
 /// A view of the tenant at one commit; see [`Snapshot`], whose methods these are.
-pub(crate) struct View {
+pub(crate) struct View<'a> {
     snapshot: Box<dyn Snapshot>,
-    storage: Arc<TenantStorage>,
+    storage: Hold<'a>,
 }
 
-impl View {
+/// How a view keeps its storage. A single read borrows it: all readers of a tenant would otherwise
+/// change one reference count, and wait for each other's cache line.
+enum Hold<'a> {
+    Borrowed(&'a TenantStorage),
+    Shared(Arc<TenantStorage>),
+}
+
+impl std::ops::Deref for Hold<'_> {
+    type Target = TenantStorage;
+
+    fn deref(&self) -> &TenantStorage {
+        match self {
+            Self::Borrowed(storage) => storage,
+            Self::Shared(storage) => storage,
+        }
+    }
+}
+
+impl View<'_> {
     pub(crate) fn head(&self) -> &Head {
         self.snapshot.head()
     }
@@ -138,8 +163,8 @@ mod tests {
         TenantStorage::new(TenantId::parse("a").unwrap(), Arc::new(ReferenceNamespace::default()))
     }
 
-    fn view(storage: &Arc<TenantStorage>) -> View {
-        View { snapshot: Box::<Removed>::default(), storage: storage.clone() }
+    fn view(storage: &TenantStorage) -> View<'_> {
+        View { snapshot: Box::<Removed>::default(), storage: Hold::Borrowed(storage) }
     }
 
     #[tokio::test]

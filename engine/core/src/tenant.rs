@@ -25,6 +25,9 @@ use crate::transaction::{Reader, Transaction};
 /// Log records beyond the number to keep that may gather before they are trimmed at once.
 const TRIM_SLACK: u64 = 1_000;
 
+/// How exactly it is known when a tenant was last used.
+const TOUCH_EVERY_US: u64 = 1_000;
+
 /// One open tenant.
 pub(crate) struct TenantCore {
     pub(crate) id: TenantId,
@@ -84,7 +87,11 @@ impl TenantCore {
     }
 
     pub(crate) fn touch(&self) {
-        self.last_used_us.store(self.clock.monotonic_us(), Ordering::Relaxed);
+        let now_us = self.clock.monotonic_us();
+        // Written once in a while only, so that readers on several threads can all keep it at hand.
+        if now_us.saturating_sub(self.last_used_us.load(Ordering::Relaxed)) >= TOUCH_EVERY_US {
+            self.last_used_us.store(now_us, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn idle_us(&self) -> u64 {
@@ -152,10 +159,11 @@ impl Tenant {
     /// A document by its `_id`.
     pub async fn get(&self, table: &TableName, id: &Bson) -> Result<Option<StoredDocument>> {
         let snapshot = self.snapshot().await?;
-        Counters::count(&self.core().counters.point_reads_total, 1);
+        self.core().counters.count(|cells| &cells.point_reads_total, 1);
         let catalog = self.core().catalogs.at(&snapshot).await?;
         let Some(table) = catalog.table(table) else { return Ok(None) };
         let key = query::key_of(table, id)?;
+        drop(catalog);
         Reader::of_snapshot(&snapshot).document(&key).await
     }
 
@@ -223,12 +231,12 @@ impl Tenant {
         }
     }
 
-    pub(crate) async fn snapshot(&self) -> Result<View> {
+    pub(crate) async fn snapshot(&self) -> Result<View<'_>> {
         let view = self.try_snapshot().await;
         if self.finds_another(&view).await? { self.try_snapshot().await } else { view }
     }
 
-    async fn try_snapshot(&self) -> Result<View> {
+    async fn try_snapshot(&self) -> Result<View<'_>> {
         self.enter()?;
         self.core().storage.snapshot().await
     }
@@ -260,7 +268,7 @@ impl Tenant {
         self.core().check_open()
     }
 
-    async fn table_in(&self, snapshot: &View, name: &TableName) -> Result<Option<Arc<Table>>> {
+    async fn table_in(&self, snapshot: &View<'_>, name: &TableName) -> Result<Option<Arc<Table>>> {
         Ok(self.core().catalogs.at(snapshot).await?.table(name).cloned())
     }
 }

@@ -208,7 +208,7 @@ impl Run {
         }
     }
 
-    async fn documents(&mut self, snapshot: &View, catalog: Option<&Catalog>) -> Result<()> {
+    async fn documents(&mut self, snapshot: &View<'_>, catalog: Option<&Catalog>) -> Result<()> {
         let mut rest = Some(KeyRange::all());
         while let Some(entries) = next_page(snapshot, Space::Documents, &mut rest).await? {
             for entry in entries {
@@ -222,7 +222,7 @@ impl Run {
 
     async fn document(
         &mut self,
-        snapshot: &View,
+        snapshot: &View<'_>,
         catalog: Option<&Catalog>,
         key: &Bytes,
         value: Bytes,
@@ -272,7 +272,7 @@ impl Run {
         Ok(())
     }
 
-    async fn index_entries(&mut self, snapshot: &View, catalog: Option<&Catalog>) -> Result<()> {
+    async fn index_entries(&mut self, snapshot: &View<'_>, catalog: Option<&Catalog>) -> Result<()> {
         let owners = catalog.map(owners);
         let mut rest = Some(KeyRange::all());
         while let Some(entries) = next_page(snapshot, Space::Index, &mut rest).await? {
@@ -289,7 +289,7 @@ impl Run {
         Ok(())
     }
 
-    async fn meta(&mut self, snapshot: &View) -> Result<()> {
+    async fn meta(&mut self, snapshot: &View<'_>) -> Result<()> {
         let mut rest = Some(KeyRange::all());
         while let Some(entries) = next_page(snapshot, Space::Meta, &mut rest).await? {
             for entry in entries {
@@ -341,7 +341,11 @@ impl Run {
 }
 
 /// The next entries of a space, once other tasks have had their turn; `None` when there is no more.
-async fn next_page(snapshot: &View, space: Space, rest: &mut Option<KeyRange>) -> Result<Option<Vec<Entry>>> {
+async fn next_page(
+    snapshot: &View<'_>,
+    space: Space,
+    rest: &mut Option<KeyRange>,
+) -> Result<Option<Vec<Entry>>> {
     let Some(range) = rest.take() else { return Ok(None) };
     tokio::task::yield_now().await;
     let page = Reader::of_snapshot(snapshot).scan(space, range, Direction::Forward, PAGE).await?;
@@ -360,7 +364,7 @@ fn owners(catalog: &Catalog) -> Owners<'_> {
 }
 
 async fn orphan(
-    snapshot: &View,
+    snapshot: &View<'_>,
     owners: &Owners<'_>,
     key: &Bytes,
     value: &Bytes,

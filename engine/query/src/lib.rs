@@ -11,4 +11,5 @@ mod operand;
 mod sort;
 
 pub use filter::{Filter, InvalidFilter, Predicate};
+pub use operand::with_raw;
 pub use sort::{SortKey, sort_key};

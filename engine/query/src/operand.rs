@@ -10,7 +10,7 @@ use nimbus_types::order::{CanonicalType, compare};
 
 /// Runs `f` with the operand in the form that stored values have; `None` when BSON cannot hold the
 /// operand (a field name with a NUL inside it), so that no stored value can equal it.
-pub(crate) fn with_raw<T>(operand: &Bson, f: impl FnOnce(RawBsonRef<'_>) -> T) -> Option<T> {
+pub fn with_raw<T>(operand: &Bson, f: impl FnOnce(RawBsonRef<'_>) -> T) -> Option<T> {
     // The common scalars need no copy.
     let raw = match operand {
         Bson::String(text) => RawBsonRef::String(text),

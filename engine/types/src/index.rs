@@ -170,6 +170,10 @@ pub fn derive(definition: &IndexDefinition, document: &RawDocument) -> Result<De
     if definition.sparse && !present {
         return Ok(DerivedEntries::default());
     }
+    if let Some(key) = only_key(&fields) {
+        check_limits(key.len(), 1, key.len())?;
+        return Ok(DerivedEntries { keys: vec![key], multikey });
+    }
     let mut keys = Vec::new();
     let (mut count, mut total_bytes) = (0, 0);
     join(&definition.fields, &fields, &absent_values(&definition.fields), |key| {
@@ -182,6 +186,18 @@ pub fn derive(definition: &IndexDefinition, document: &RawDocument) -> Result<De
     keys.sort_unstable();
     keys.dedup();
     Ok(DerivedEntries { keys, multikey })
+}
+
+/// The key of a document that no field goes through an array of, so that there is nothing to join.
+fn only_key(fields: &[Vec<FieldValue<'_>>]) -> Option<Vec<u8>> {
+    let mut key = Vec::with_capacity(fields.iter().flatten().map(|value| value.encoded.len()).sum());
+    for values in fields {
+        match values.as_slice() {
+            [only] if only.trail.is_empty() => key.extend_from_slice(&only.encoded),
+            _ => return None,
+        }
+    }
+    Some(key)
 }
 
 /// The document's first entry in the order of an index over these fields, for sorting without one.
@@ -251,7 +267,9 @@ fn absent_values(fields: &[IndexField]) -> Vec<FieldValue<'static>> {
 }
 
 fn encode(field: &IndexField, value: RawBsonRef<'_>) -> Vec<u8> {
-    let mut encoded = Vec::new();
+    // Enough for a number, or for the kind and the end of a string.
+    let text_bytes = if let RawBsonRef::String(text) = value { text.len() } else { 0 };
+    let mut encoded = Vec::with_capacity(16 + text_bytes);
     if field.descending {
         encode_value_descending(&mut encoded, value);
     } else {

@@ -78,6 +78,13 @@ pub enum KeyError {
 ///
 /// Whatever this accepts, [`decode_value`] reads back.
 pub fn encode_id(id: RawBsonRef<'_>) -> Result<Vec<u8>, KeyError> {
+    let mut key = Vec::new();
+    append_id(&mut key, id)?;
+    Ok(key)
+}
+
+/// Appends what [`encode_id`] answers.
+fn append_id(key: &mut Vec<u8>, id: RawBsonRef<'_>) -> Result<(), KeyError> {
     match id {
         RawBsonRef::Array(_) => return Err(KeyError::Type { found: "an array" }),
         RawBsonRef::RegularExpression(_) => return Err(KeyError::Type { found: "a regular expression" }),
@@ -92,12 +99,13 @@ pub fn encode_id(id: RawBsonRef<'_>) -> Result<Vec<u8>, KeyError> {
         _ => {}
     }
     check_nested(id, 0)?;
-    let mut key = Vec::new();
-    encode_value(&mut key, id);
-    if key.len() > limits::KEY_BYTES {
-        return Err(KeyError::TooLong { bytes: key.len(), limit: limits::KEY_BYTES });
+    let start = key.len();
+    encode_value(key, id);
+    let bytes = key.len() - start;
+    if bytes > limits::KEY_BYTES {
+        return Err(KeyError::TooLong { bytes, limit: limits::KEY_BYTES });
     }
-    Ok(key)
+    Ok(())
 }
 
 /// Refuses what would not come back from its key. `depth` counts the documents and arrays around
@@ -126,6 +134,20 @@ fn check_nested(value: RawBsonRef<'_>, depth: usize) -> Result<(), KeyError> {
 /// A document's key in the documents space: table number, then encoded `_id`.
 pub fn document_key(table: TableId, encoded_id: &[u8]) -> Bytes {
     [&table.0.to_be_bytes(), encoded_id].concat().into()
+}
+
+/// The key in the documents space of the document with that `_id`, if it may be one.
+pub fn document_key_of(table: TableId, id: RawBsonRef<'_>) -> Result<Bytes, KeyError> {
+    // One byte for the kind and two for the end of a string; exact for the common ids, so that the bytes
+    // need not be moved.
+    let id_bytes = match id {
+        RawBsonRef::String(text) => 1 + text.len() + 2,
+        _ => 1 + 12,
+    };
+    let mut key = Vec::with_capacity(NUMBER_BYTES + id_bytes);
+    key.extend_from_slice(&table.0.to_be_bytes());
+    append_id(&mut key, id)?;
+    Ok(key.into())
 }
 
 /// What the keys of all documents of a table begin with.

@@ -3,7 +3,7 @@
 use bson::raw::{RawBson, RawDocumentBuf, cstr};
 use bson::{Bson, RawBsonRef, Regex, doc, rawdoc};
 use nimbus_types::key::{
-    KeyError, decode_value, document_key, encode_id, encode_value, index_key, index_prefix,
+    KeyError, decode_value, document_key, document_key_of, encode_id, encode_value, index_key, index_prefix,
     split_document_key, table_prefix,
 };
 use nimbus_types::{IndexId, TableId, limits};
@@ -34,6 +34,7 @@ fn other_ids_are_their_encoded_value() {
         encode_value(&mut value, id);
         assert_eq!(key, value);
         assert_eq!(decode_value(&key), Some((id.try_into().unwrap(), key.len())));
+        assert_eq!(document_key_of(TableId(3), id).unwrap(), document_key(TableId(3), &key));
     }
 }
 
@@ -43,7 +44,10 @@ fn ids_keep_to_the_length_limit() {
     let longest = "x".repeat(limits::KEY_BYTES - 3);
     assert_eq!(encode_id(RawBsonRef::String(&longest)).unwrap().len(), limits::KEY_BYTES);
     let too_long = KeyError::TooLong { bytes: limits::KEY_BYTES + 1, limit: limits::KEY_BYTES };
-    assert_eq!(encode_id(RawBsonRef::String(&(longest + "x"))), Err(too_long));
+    assert!(document_key_of(TableId(1), RawBsonRef::String(&longest)).is_ok());
+    let too_long_id = longest + "x";
+    assert_eq!(document_key_of(TableId(1), RawBsonRef::String(&too_long_id)), Err(too_long.clone()));
+    assert_eq!(encode_id(RawBsonRef::String(&too_long_id)), Err(too_long));
 }
 
 #[test]

@@ -1,17 +1,21 @@
 //! The catalog that readers share.
 //!
 //! Promises: [`CatalogCache::at`] answers with the catalog of exactly the state the snapshot sees,
-//! from memory when the digest of `Meta` is the cached one, else from the snapshot itself.
+//! from memory when the digest of `Meta` is the cached one, else from the snapshot itself; readers that
+//! find it in memory wait for nobody and change nothing that others read.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Guard};
 use nimbus_types::Sequence;
-use parking_lot::RwLock;
 
 use super::Catalog;
 use crate::error::Result;
 use crate::storage::View;
 
+/// A catalog with the state of `Meta` it belongs to; by default that of an empty one.
+#[derive(Default)]
 struct Cached {
     sequence: Sequence,
     meta_digest: u128,
@@ -21,24 +25,39 @@ struct Cached {
 /// The newest catalog that has been loaded.
 #[derive(Default)]
 pub(crate) struct CatalogCache {
-    cached: RwLock<Option<Cached>>,
+    newest: ArcSwap<Cached>,
+}
+
+/// A catalog, borrowed from the cache for the moment; don't keep it through a wait.
+pub(crate) struct CatalogGuard(Guard<Arc<Cached>>);
+
+impl CatalogGuard {
+    /// The same catalog, for whoever keeps it.
+    pub(crate) fn shared(&self) -> Arc<Catalog> {
+        self.0.catalog.clone()
+    }
+}
+
+impl Deref for CatalogGuard {
+    type Target = Catalog;
+
+    fn deref(&self) -> &Catalog {
+        &self.0.catalog
+    }
 }
 
 impl CatalogCache {
     /// The catalog `snapshot` sees.
-    pub(crate) async fn at(&self, snapshot: &View) -> Result<Arc<Catalog>> {
+    pub(crate) async fn at(&self, snapshot: &View<'_>) -> Result<CatalogGuard> {
         let head = snapshot.head();
-        if let Some(cached) =
-            self.cached.read().as_ref().filter(|cached| cached.meta_digest == head.digest.meta)
-        {
-            return Ok(cached.catalog.clone());
+        let newest = self.newest.load();
+        if newest.meta_digest == head.digest.meta {
+            return Ok(CatalogGuard(newest));
         }
-        let (sequence, meta_digest) = (head.sequence, head.digest.meta);
+        drop(newest);
         let catalog = Arc::new(Catalog::load(snapshot).await?);
-        let mut cached = self.cached.write();
-        if cached.as_ref().is_none_or(|older| older.sequence < sequence) {
-            *cached = Some(Cached { sequence, meta_digest, catalog: catalog.clone() });
-        }
-        Ok(catalog)
+        let loaded = Arc::new(Cached { sequence: head.sequence, meta_digest: head.digest.meta, catalog });
+        self.newest.rcu(|newest| if newest.sequence < loaded.sequence { &loaded } else { newest }.clone());
+        Ok(CatalogGuard(Guard::from_inner(loaded)))
     }
 }

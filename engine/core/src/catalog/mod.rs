@@ -71,7 +71,7 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     /// Reads the catalog a snapshot sees.
-    pub(crate) async fn load(snapshot: &View) -> Result<Self> {
+    pub(crate) async fn load(snapshot: &View<'_>) -> Result<Self> {
         let mut catalog = Self::default();
         if let Some(stored) = snapshot.get(Space::Meta, NUMBERS_KEY).await? {
             catalog.numbers = decode(&stored)?;

@@ -5,7 +5,7 @@
 //! without a gap; nobody is answered `Ok` before the group is durable; once begun, a group is carried
 //! to its end although every caller may have gone away. Deliberately unknown: what is being written.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
@@ -65,7 +65,7 @@ pub(crate) struct Committer {
     log: Mutex<Log>,
     /// Head as readers see it, without the leader's lock.
     known_head: AtomicU64,
-    running: Mutex<BTreeMap<Sequence, usize>>,
+    running: Mutex<RunningCounts>,
     idle: Notify,
     failed: Mutex<Option<StorageError>>,
 }
@@ -105,7 +105,7 @@ impl Committer {
     pub(crate) fn begin(self: &Arc<Self>) -> Running {
         let mut running = self.running.lock();
         let from = self.known_head();
-        *running.entry(from).or_default() += 1;
+        running.add(from);
         Running { committer: self.clone(), from }
     }
 
@@ -146,7 +146,14 @@ impl Committer {
 
     async fn lead(self: Arc<Self>) {
         let mut leadership = Leadership { committer: &self, over: false };
+        let mut shared = false;
         loop {
+            // Those of the last group have been answered just now and may have more to commit. One turn of
+            // theirs costs little beside a durable write, and lets all writers share the next one, where
+            // they would else take turns in two halves.
+            if std::mem::take(&mut shared) {
+                tokio::task::yield_now().await;
+            }
             let batch = {
                 let mut queue = self.queue.lock();
                 if queue.waiting.is_empty() {
@@ -158,6 +165,7 @@ impl Committer {
                 let take = group_length(queue.waiting.iter().map(|request| request.staged_bytes));
                 queue.waiting.drain(..take).collect::<Vec<_>>()
             };
+            shared = batch.len() > 1;
             self.commit_batch(batch).await;
         }
     }
@@ -186,7 +194,7 @@ impl Committer {
                     batch = accepted;
                 }
                 Err(error) => {
-                    Counters::count(&self.counters.failed_commits_total, accepted.len() as u64);
+                    self.counters.count(|cells| &cells.failed_commits_total, accepted.len() as u64);
                     if matches!(error, StorageError::Io(_) | StorageError::Corruption(_)) {
                         *self.failed.lock() = Some(error.clone());
                     }
@@ -211,17 +219,20 @@ impl Committer {
         let mut in_group = Window::default();
         let mut commits = Vec::with_capacity(batch.len());
         let mut accepted = Vec::with_capacity(batch.len());
-        for request in batch {
+        let mut requests = batch.into_iter();
+        while let Some(request) = requests.next() {
             let Prepared { reads, snapshot, .. } = &request.prepared;
             if log.window.conflicts(reads, *snapshot) || in_group.conflicts(reads, expected) {
-                Counters::count(&self.counters.write_conflicts_total, 1);
+                self.counters.count(|cells| &cells.write_conflicts_total, 1);
                 let _ = request.reply.send(Err(EngineError::WriteConflict));
                 continue;
             }
             sequence = sequence.next();
             let commit = request.prepared.seal(sequence, time_ms, sums, &mut digest);
             sums = commit.record.sums;
-            in_group.note(sequence, commit.all_changes());
+            if requests.len() > 0 {
+                in_group.note(sequence, commit.all_changes());
+            }
             commits.push(commit);
             accepted.push(request);
         }
@@ -229,8 +240,8 @@ impl Committer {
     }
 
     fn publish(&self, head: Head, group: &CommitGroup, accepted: Vec<Request>) {
-        Counters::count(&self.counters.commits_total, group.commits.len() as u64);
-        Counters::count(&self.counters.commit_groups_total, 1);
+        self.counters.count(|cells| &cells.commits_total, group.commits.len() as u64);
+        self.counters.count(|cells| &cells.commit_groups_total, 1);
         {
             let mut log = self.log.lock();
             log.window.note_group(group);
@@ -256,7 +267,7 @@ impl Committer {
         log.head = head;
         let running = self.running.lock();
         self.known_head.store(log.head.sequence.0, Ordering::Release);
-        let oldest = running.keys().next().copied().unwrap_or(log.head.sequence);
+        let oldest = running.oldest().unwrap_or(log.head.sequence);
         log.window.forget(oldest);
     }
 
@@ -277,7 +288,7 @@ impl Committer {
                 }
                 known = record.sequence;
                 log.window.note_foreign(record);
-                Counters::count(&self.counters.foreign_commits_total, 1);
+                self.counters.count(|cells| &cells.foreign_commits_total, 1);
             }
             // What does not go on where the window ends cannot be validated against: the records in
             // between are gone, so every running transaction must start again.
@@ -352,13 +363,35 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut running = self.committer.running.lock();
-        if let Some(count) = running.get_mut(&self.from) {
-            *count -= 1;
-            if *count == 0 {
-                running.remove(&self.from);
+        self.committer.running.lock().remove(self.from);
+    }
+}
+
+/// How many transactions run from each place in the log that any runs from, ascending. They begin at
+/// ascending places and are few, so that the places need no tree.
+#[derive(Default)]
+struct RunningCounts(VecDeque<(Sequence, usize)>);
+
+impl RunningCounts {
+    /// Counts one in; `from` is never less than before.
+    fn add(&mut self, from: Sequence) {
+        match self.0.back_mut() {
+            Some((newest, count)) if *newest == from => *count += 1,
+            _ => self.0.push_back((from, 1)),
+        }
+    }
+
+    fn remove(&mut self, from: Sequence) {
+        if let Ok(at) = self.0.binary_search_by_key(&from, |(from, _)| *from) {
+            self.0[at].1 -= 1;
+            if self.0[at].1 == 0 {
+                self.0.remove(at);
             }
         }
+    }
+
+    fn oldest(&self) -> Option<Sequence> {
+        self.0.front().map(|(from, _)| *from)
     }
 }
 

@@ -4,7 +4,7 @@
 //! Promises: a transaction whose reads are untouched since its snapshot is serializable at the
 //! position of its commit; one older than the window reaches back is refused, never waved through.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use nimbus_namespace::{CommitGroup, CommitRecord, KeyChange, KeyRange, Space};
@@ -16,17 +16,31 @@ const WINDOW_KEYS: usize = 200_000;
 /// Most bytes of keys remembered, likewise.
 const WINDOW_BYTES: usize = 64 << 20;
 
+/// Keys a read set may hold without looking for repeated ones.
+const FEW_KEYS: usize = 64;
+
 /// What a transaction's outcome depends on: keys looked up, present or not, and ranges walked.
 #[derive(Debug, Default)]
 pub(crate) struct ReadSet {
-    keys: BTreeSet<(Space, Bytes)>,
+    /// In the order read. A key may stand here several times, but no more often than [`ReadSet::add_key`]
+    /// lets it.
+    keys: Vec<(Space, Bytes)>,
+    /// How many of the keys were distinct when that was last seen to.
+    distinct: usize,
     ranges: Vec<(Space, KeyRange)>,
 }
 
 impl ReadSet {
     /// Notes a looked-up key.
     pub(crate) fn add_key(&mut self, space: Space, key: Bytes) {
-        self.keys.insert((space, key));
+        self.keys.push((space, key));
+        // Most transactions read a few keys once each; those that read the same ones again and again still
+        // hold little more than each once.
+        if self.keys.len() > 2 * self.distinct + FEW_KEYS {
+            self.keys.sort_unstable();
+            self.keys.dedup();
+            self.distinct = self.keys.len();
+        }
     }
 
     /// Notes a walked range; a walk that goes on where the last one ended is one range.
@@ -236,6 +250,24 @@ mod tests {
         }
         window.forget(Sequence(7));
         assert!(window.conflicts(&reads(b"a"), Sequence(6)));
+    }
+
+    #[test]
+    fn keys_read_again_and_again_are_held_once_or_twice() {
+        let mut reads = ReadSet::default();
+        for round in 0..1000_u16 {
+            for key in 0..100_u8 {
+                reads.add_key(Space::Documents, vec![key].into());
+            }
+            reads.add_key(Space::Meta, round.to_be_bytes().to_vec().into());
+        }
+        assert!(reads.keys.len() <= 2 * 1100 + FEW_KEYS, "{} keys", reads.keys.len());
+        let mut window = Window::default();
+        window.note(
+            Sequence(1),
+            [KeyChange { space: Space::Meta, key: vec![0, 7].into(), value: None }].iter(),
+        );
+        assert!(window.conflicts(&reads, Sequence(0)), "a key read once and early");
     }
 
     #[test]

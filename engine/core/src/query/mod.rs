@@ -10,10 +10,10 @@ mod plan;
 mod run;
 mod walk;
 
+use bson::Bson;
 use bson::raw::RawBsonRef;
-use bson::{Bson, RawBson};
 use bytes::Bytes;
-use nimbus_query::{Filter, SortKey};
+use nimbus_query::{Filter, SortKey, with_raw};
 use nimbus_types::{TableName, key, limits, path};
 use serde::Serialize;
 
@@ -94,9 +94,9 @@ pub struct Explain {
 
 /// Key in `Documents` of the document with that `_id`.
 pub(crate) fn key_of(table: &Table, id: &Bson) -> Result<Bytes> {
-    let id = RawBson::try_from(id.clone()).map_err(|error| invalid(format!("_id: {error}")))?;
-    let encoded = key::encode_id(id.as_raw_bson_ref()).map_err(|error| invalid(format!("_id: {error}")))?;
-    Ok(key::document_key(table.id, &encoded))
+    with_raw(id, |id| key::document_key_of(table.id, id))
+        .ok_or_else(|| invalid("_id: BSON cannot hold it"))?
+        .map_err(|error| invalid(format!("_id: {error}")))
 }
 
 /// An `_id` for a person: relaxed Extended JSON.

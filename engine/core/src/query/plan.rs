@@ -1,7 +1,7 @@
 //! The planner: a query and a table's indexes → which key ranges to walk, which way.
 //!
 //! Promises: every document the filter matches is reached by the chosen walk, and the filter is
-//! checked again on each. It scores by rule, without statistics: fields bound to single values
+//! checked again on each unless the ranges hold nothing else. It scores by rule, without statistics: fields bound to single values
 //! before ranges, an order that needs no sorting before one that does.
 
 use nimbus_namespace::{Direction, KeyRange, Space};
@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     /// The index that is walked, where a document may have several entries in it.
     pub(crate) multikey: Option<IndexDefinition>,
     pub(crate) bounded_fields: usize,
+    /// Whether every document that the walk meets matches the filter.
+    pub(crate) covers_filter: bool,
     score: u32,
 }
 
@@ -114,7 +116,7 @@ fn plan_documents(table: &Table, query: &Query) -> Plan {
     let fields =
         [WalkField { path: "_id", descending: false, bounds: bounds_of(&query.filter, "_id", false) }];
     let by_points = fields[0].bounds.as_ref().is_some_and(|bounds| bounds.points);
-    let mut plan = assemble(Access::Documents, &key::table_prefix(table.id), &fields, &query.sort, false);
+    let mut plan = assemble(Access::Documents, &key::table_prefix(table.id), &fields, query, false);
     if by_points {
         plan.score += 1000;
     }
@@ -152,7 +154,7 @@ fn plan_index(index: &Index, query: &Query) -> Option<Plan> {
     // Every entry ends with the document's `_id`, which therefore orders what the fields leave tied.
     fields.push(WalkField { path: "_id", descending: false, bounds: None });
     let prefix = key::index_prefix(definition.id);
-    let mut plan = assemble(Access::Index(definition.id), &prefix, &fields, &query.sort, index.multikey);
+    let mut plan = assemble(Access::Index(definition.id), &prefix, &fields, query, index.multikey);
     plan.index_name = Some(definition.name.clone());
     plan.multikey = index.multikey.then(|| definition.clone());
     if definition.unique && every_field_a_point {
@@ -180,18 +182,14 @@ fn bounds_of(filter: &Filter, path: &str, multikey: bool) -> Option<FieldBounds>
         })
 }
 
-fn assemble(
-    access: Access,
-    prefix: &[u8],
-    fields: &[WalkField<'_>],
-    sort: &[SortKey],
-    multikey: bool,
-) -> Plan {
-    let (ranges, bounded_fields, mut score) = ranges_of(prefix, fields);
-    let direction = order_of(fields, sort);
+fn assemble(access: Access, prefix: &[u8], fields: &[WalkField<'_>], query: &Query, multikey: bool) -> Plan {
+    let Ranges { ranges, bounded_fields, exact, mut score } = ranges_of(prefix, fields);
+    let direction = order_of(fields, &query.sort);
     let walkable = direction.is_some();
-    let ordered = walkable && (sort.is_empty() || !multikey);
-    if ordered && !sort.is_empty() {
+    let ordered = walkable && (query.sort.is_empty() || !multikey);
+    // The one entry of a document tells all there is to a field only where no array is taken apart.
+    let covers_filter = exact && !multikey && covers(&fields[..bounded_fields], &query.filter);
+    if ordered && !query.sort.is_empty() {
         score += 30;
     }
     Plan {
@@ -203,20 +201,46 @@ fn assemble(
         walkable,
         multikey: None,
         bounded_fields,
+        covers_filter,
         score,
     }
 }
 
-/// The ranges the bounds leave, how many leading fields are bounded, and what that is worth.
-fn ranges_of(prefix: &[u8], fields: &[WalkField<'_>]) -> (Vec<KeyRange>, usize, u32) {
+/// Whether every document whose entry lies within the bounds of these fields matches the filter: each of
+/// its clauses must be one that the bounds of its field say all about.
+fn covers(bounded: &[WalkField<'_>], filter: &Filter) -> bool {
+    match filter {
+        Filter::All => true,
+        Filter::And(filters) => filters.iter().all(|filter| covers(bounded, filter)),
+        clause => {
+            let is_exact = |path: &str| clause_bounds(clause, path).iter().any(|bounds| bounds.exact);
+            bounded.iter().any(|field| is_exact(field.path))
+        }
+    }
+}
+
+/// What the bounds leave to walk.
+struct Ranges {
+    ranges: Vec<KeyRange>,
+    /// How many leading fields are bounded.
+    bounded_fields: usize,
+    /// Whether the ranges hold no more than the bounds of those fields.
+    exact: bool,
+    /// What the bounds are worth.
+    score: u32,
+}
+
+fn ranges_of(prefix: &[u8], fields: &[WalkField<'_>]) -> Ranges {
     let mut prefixes = vec![prefix.to_vec()];
-    let mut score = 0;
+    let (mut exact, mut score) = (true, 0);
     for (at, field) in fields.iter().enumerate() {
         let Some(bounds) = &field.bounds else {
-            return (prefixes.into_iter().map(KeyRange::prefix).collect(), at, score);
+            let ranges = prefixes.into_iter().map(KeyRange::prefix).collect();
+            return Ranges { ranges, bounded_fields: at, exact, score };
         };
-        let bounds =
-            if prefixes.len() * bounds.intervals.len() <= MAX_RANGES { bounds } else { &bounds.hull() };
+        let few = prefixes.len() * bounds.intervals.len() <= MAX_RANGES;
+        exact &= few;
+        let bounds = if few { bounds } else { &bounds.hull() };
         if bounds.points {
             score += if bounds.intervals.len() == 1 { 100 } else { 90 };
             // A point stands for all keys that begin with its encoding.
@@ -229,10 +253,11 @@ fn ranges_of(prefix: &[u8], fields: &[WalkField<'_>]) -> (Vec<KeyRange>, usize, 
                 let KeyInterval { start, end } = interval.under(prefix);
                 KeyRange { start: start.into(), end: end.map(Into::into) }
             });
-            return (ranges, at + 1, score + 40);
+            return Ranges { ranges, bounded_fields: at + 1, exact, score: score + 40 };
         }
     }
-    (prefixes.into_iter().map(KeyRange::prefix).collect(), fields.len(), score)
+    let ranges = prefixes.into_iter().map(KeyRange::prefix).collect();
+    Ranges { ranges, bounded_fields: fields.len(), exact, score }
 }
 
 /// Single values as they are stored, ascending: a descending field stores the complement.
@@ -268,4 +293,68 @@ fn order_of(fields: &[WalkField<'_>], sort: &[SortKey]) -> Option<Direction> {
         }
     }
     Some(direction.unwrap_or(Direction::Forward))
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{Bson, bson};
+    use nimbus_query::Predicate;
+    use nimbus_types::index::IndexField;
+    use nimbus_types::{TableId, TableName};
+
+    use super::*;
+    use crate::catalog::TableEntry;
+
+    fn covers_filter(filter: Filter, multikey: bool) -> bool {
+        let name = TableName::parse("t").unwrap();
+        let mut table = Table::new(TableId(1), TableEntry::new(&name));
+        let fields = ["a", "b"].map(|path| IndexField { path: path.into(), descending: path == "b" });
+        let definition = IndexDefinition {
+            id: IndexId(1),
+            name: "a_b".into(),
+            fields: fields.into(),
+            unique: false,
+            sparse: false,
+        };
+        table.indexes.push(Index { definition, state: IndexState::Ready, multikey });
+        plan(&table, &Query { filter, ..Query::all(name) }).covers_filter
+    }
+
+    fn clause(path: &str, predicate: Predicate) -> Filter {
+        Filter::Field { path: path.into(), predicate }
+    }
+
+    #[test]
+    fn a_walk_covers_a_filter_only_if_its_ranges_say_all_about_every_clause() {
+        let one = || Bson::Int32(1);
+        let a = || clause("a", Predicate::Eq(one()));
+        let covered = [
+            Filter::All,
+            a(),
+            Filter::And(vec![a(), clause("b", Predicate::Lt(one()))]),
+            Filter::And(vec![a(), clause("a", Predicate::Gte(one())), Filter::And(vec![])]),
+            Filter::Or(vec![a(), clause("a", Predicate::Eq(Bson::Int32(7)))]),
+            clause("_id", Predicate::In(vec![one(), Bson::from("x")])),
+        ];
+        for filter in covered {
+            assert!(covers_filter(filter.clone(), false), "{filter:?}");
+            let only_by_id = matches!(&filter, Filter::All) || format!("{filter:?}").contains("_id");
+            assert_eq!(covers_filter(filter.clone(), true), only_by_id, "multikey: {filter:?}");
+        }
+        let many = (0..=i32::try_from(MAX_RANGES).unwrap()).map(|n| Bson::Int32(n * 2)).collect();
+        let not_covered = [
+            clause("a", Predicate::Eq(Bson::Null)),
+            clause("a", Predicate::Eq(bson!([1]))),
+            clause("a", Predicate::In(many)),
+            clause("b", Predicate::Eq(one())),
+            Filter::And(vec![a(), clause("c", Predicate::Eq(one()))]),
+            Filter::And(vec![a(), clause("a", Predicate::Ne(Bson::Int32(2)))]),
+            Filter::And(vec![a(), Filter::Not(Box::new(clause("b", Predicate::Eq(one()))))]),
+            Filter::And(vec![clause("a", Predicate::Gt(one())), clause("b", Predicate::Eq(one()))]),
+            Filter::Or(vec![a(), Filter::And(vec![a(), clause("b", Predicate::Eq(one()))])]),
+        ];
+        for filter in not_covered {
+            assert!(!covers_filter(filter.clone(), false), "{filter:?}");
+        }
+    }
 }

@@ -23,7 +23,7 @@ const BATCH: std::ops::RangeInclusive<usize> = 16..=256;
 
 /// A matching document with its place in the answer's order.
 struct Ranked {
-    rank: Vec<u8>,
+    rank: Bytes,
     document: StoredDocument,
 }
 
@@ -81,9 +81,9 @@ async fn run(
 ) -> Result<Vec<StoredDocument>> {
     let wanted = query.limit.map(|limit| limit.saturating_add(query.skip));
     let ranked = if plan.ordered || query.sort.is_empty() {
-        in_walk_order(reader, walk, query, wanted).await?
+        in_walk_order(reader, plan, walk, query, wanted).await?
     } else {
-        sorted(reader, walk, query, None, wanted).await?
+        sorted(reader, plan, walk, query, None, wanted).await?
     };
     Ok(ranked.into_iter().skip(query.skip).map(|ranked| ranked.document).collect())
 }
@@ -123,8 +123,8 @@ pub(crate) async fn find_page(
     let wanted = Some(size.saturating_add(1).saturating_add(skip));
     let mut walk = Walk::new(&plan, position.filter(|_| order != Order::Sorted));
     let found = match order {
-        Order::Walk(_) => in_walk_order(reader, &mut walk, query, wanted).await,
-        Order::Sorted => sorted(reader, &mut walk, query, position, wanted).await,
+        Order::Walk(_) => in_walk_order(reader, &plan, &mut walk, query, wanted).await,
+        Order::Sorted => sorted(reader, &plan, &mut walk, query, position, wanted).await,
     };
     count(counters, &walk);
     let mut ranked: Vec<Ranked> = found?.into_iter().skip(skip).collect();
@@ -140,7 +140,7 @@ pub(crate) async fn find_page(
         }
         Some(last) => {
             let returned = returned + ranked.len() as u64;
-            Some(Cursor { order, returned, position: last.rank.clone() }.encode(print))
+            Some(Cursor { order, returned, position: last.rank.to_vec() }.encode(print))
         }
         None => None,
     };
@@ -150,23 +150,26 @@ pub(crate) async fn find_page(
 /// Matching documents as the walk meets them, ranked by where it met them.
 async fn in_walk_order(
     reader: &mut Reader<'_>,
+    plan: &Plan,
     walk: &mut Walk,
     query: &Query,
     wanted: Option<usize>,
 ) -> Result<Vec<Ranked>> {
+    let is_match = matcher(plan, query);
     let mut found = Vec::new();
     let mut bytes = 0;
     let mut batch = wanted.unwrap_or(*BATCH.end()).clamp(*BATCH.start(), *BATCH.end());
     while wanted.is_none_or(|wanted| found.len() < wanted) {
         let Some(met) = walk.next_batch(reader, batch).await? else { break };
+        found.reserve(met.len());
         for Met { position, document, .. } in met {
             if wanted.is_some_and(|wanted| found.len() >= wanted) {
                 break;
             }
-            if query.filter.matches(document.body()) {
+            if is_match(&document) {
                 bytes += document.stored().len();
                 check_bytes(bytes, limits::RESULT_BYTES, "the answer")?;
-                found.push(Ranked { rank: position.to_vec(), document });
+                found.push(Ranked { rank: position, document });
             }
         }
         // What did not suffice at first was a filter that rejects much; larger steps cost less.
@@ -178,20 +181,22 @@ async fn in_walk_order(
 /// Matching documents by the query's order, then by document key; only those that rank `after`.
 async fn sorted(
     reader: &mut Reader<'_>,
+    plan: &Plan,
     walk: &mut Walk,
     query: &Query,
     after: Option<&[u8]>,
     wanted: Option<usize>,
 ) -> Result<Vec<Ranked>> {
+    let is_match = matcher(plan, query);
     let mut found: Vec<Ranked> = Vec::new();
     let mut bytes = 0;
     while let Some(met) = walk.next_batch(reader, *BATCH.end()).await? {
         for Met { document_key, document, .. } in met {
-            if !query.filter.matches(document.body()) {
+            if !is_match(&document) {
                 continue;
             }
             let rank = rank_of(&document, &document_key, query);
-            if after.is_none_or(|after| rank.as_slice() > after) {
+            if after.is_none_or(|after| &rank[..] > after) {
                 bytes += document.stored().len() + rank.len();
                 found.push(Ranked { rank, document });
             }
@@ -211,10 +216,16 @@ async fn sorted(
     Ok(found)
 }
 
-fn rank_of(document: &StoredDocument, document_key: &Bytes, query: &Query) -> Vec<u8> {
+/// Whether a document that the plan's walk has met matches; it is not looked into where the walk itself
+/// answers that.
+fn matcher(plan: &Plan, query: &Query) -> impl Fn(&StoredDocument) -> bool {
+    |document| plan.covers_filter || query.filter.matches(document.body())
+}
+
+fn rank_of(document: &StoredDocument, document_key: &Bytes, query: &Query) -> Bytes {
     let mut rank = sort_key(document.body(), &query.sort);
     rank.extend_from_slice(document_key);
-    rank
+    rank.into()
 }
 
 fn check_bytes(bytes: usize, limit: usize, what: &str) -> Result<()> {
@@ -225,7 +236,7 @@ fn check_bytes(bytes: usize, limit: usize, what: &str) -> Result<()> {
 }
 
 fn count(counters: &Counters, walk: &Walk) {
-    Counters::count(&counters.queries_total, 1);
-    Counters::count(&counters.documents_examined_total, walk.documents_examined);
-    Counters::count(&counters.index_entries_examined_total, walk.entries_examined);
+    counters.count(|cells| &cells.queries_total, 1);
+    counters.count(|cells| &cells.documents_examined_total, walk.documents_examined);
+    counters.count(|cells| &cells.index_entries_examined_total, walk.entries_examined);
 }

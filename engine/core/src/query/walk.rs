@@ -67,6 +67,9 @@ impl Walk {
         reader: &mut Reader<'_>,
         batch: usize,
     ) -> Result<Option<Vec<Met>>> {
+        if self.pending.is_empty() && self.ranges.is_empty() {
+            return Ok(None);
+        }
         // A store that answers at once would otherwise keep this thread for as long as the walk takes.
         if std::mem::replace(&mut self.under_way, true) {
             tokio::task::yield_now().await;
@@ -95,11 +98,18 @@ impl Walk {
 
     /// The documents that pending entries lead to, as many as make a page.
     async fn fetch(&mut self, reader: &mut Reader<'_>) -> Result<Vec<Met>> {
-        let keys: Vec<Bytes> = self.pending.iter().map(|entry| entry.value.clone()).collect();
+        let entries = std::mem::take(&mut self.pending);
+        let (positions, keys): (Vec<_>, Vec<_>) =
+            entries.into_iter().map(|Entry { key, value }| (key, value)).unzip();
         let documents = reader.documents(&keys).await?;
         let mut met = Vec::with_capacity(documents.len());
-        for document in documents {
-            let Some(entry) = self.pending.pop_front() else { break };
+        let mut documents = documents.into_iter();
+        for (key, value) in positions.into_iter().zip(keys) {
+            let entry = Entry { key, value };
+            let Some(document) = documents.next() else {
+                self.pending.push_back(entry);
+                continue;
+            };
             let document = document.ok_or_else(|| corrupt("an index entry leads to no document"))?;
             let is_first = match &mut self.first_entries {
                 Some(first_entries) => first_entries.is_first(&entry, &document)?,

@@ -24,7 +24,6 @@ use crate::catalog::Catalog;
 use crate::commit::{Committed, Prepared, ReadSet, Running};
 use crate::envelope::StoredDocument;
 use crate::error::Result;
-use crate::metrics::Counters;
 use crate::query::{Page, Query, find, find_page};
 use crate::storage::View;
 use crate::tenant::TenantCore;
@@ -32,7 +31,7 @@ use crate::tenant::TenantCore;
 /// A transaction on one tenant.
 pub struct Transaction {
     tenant: Arc<TenantCore>,
-    snapshot: View,
+    snapshot: View<'static>,
     catalog: Arc<Catalog>,
     staging: Staging,
     reads: ReadSet,
@@ -52,9 +51,9 @@ pub struct CommitPosition {
 impl Transaction {
     pub(crate) async fn begin(tenant: Arc<TenantCore>) -> Result<Self> {
         let running = tenant.committer.begin();
-        let snapshot = tenant.storage.snapshot().await?;
+        let snapshot = tenant.storage.shared_snapshot().await?;
         running.check_snapshot(snapshot.head().sequence)?;
-        let catalog = tenant.catalogs.at(&snapshot).await?;
+        let catalog = tenant.catalogs.at(&snapshot).await?.shared();
         let (staging, reads) = (Staging::default(), ReadSet::default());
         Ok(Self { tenant, snapshot, catalog, staging, reads, _running: running })
     }
@@ -66,7 +65,7 @@ impl Transaction {
 
     /// A document by its `_id`.
     pub async fn get(&mut self, table: &TableName, id: &Bson) -> Result<Option<StoredDocument>> {
-        Counters::count(&self.tenant.counters.point_reads_total, 1);
+        self.tenant.counters.count(|cells| &cells.point_reads_total, 1);
         let Some(table) = self.look_up(table) else { return Ok(None) };
         let key = crate::query::key_of(&table, id)?;
         self.reader().document(&key).await

@@ -15,7 +15,7 @@ use crate::storage::View;
 
 /// A view of one state.
 pub(crate) struct Reader<'a> {
-    snapshot: &'a View,
+    snapshot: &'a View<'a>,
     staging: Option<&'a Staging>,
     reads: Option<&'a mut ReadSet>,
 }
@@ -29,7 +29,7 @@ pub(crate) struct ScanPage {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(
-        snapshot: &'a View,
+        snapshot: &'a View<'a>,
         staging: Option<&'a Staging>,
         reads: Option<&'a mut ReadSet>,
     ) -> Self {
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A view of the snapshot alone, noting nothing.
-    pub(crate) fn of_snapshot(snapshot: &'a View) -> Self {
+    pub(crate) fn of_snapshot(snapshot: &'a View<'a>) -> Self {
         Self::new(snapshot, None, None)
     }
 

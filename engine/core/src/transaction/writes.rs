@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use bson::raw::RawBsonRef;
+use bson::raw::{RawBsonRef, RawElement};
 use bson::{Bson, RawBson, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 use nimbus_namespace::{Direction, KeyRange, Space};
@@ -26,15 +26,14 @@ pub(super) async fn insert(txn: &mut Transaction, name: &TableName, fields: RawD
             Some(id) => RawBson::from(id),
             None => RawBson::String(new_id(txn)),
         };
-    let body = with_id_first(id.as_raw_bson_ref(), &fields)?;
+    let body = if has_id_first(&fields) { fields } else { with_id_first(id.as_raw_bson_ref(), &fields)? };
     let table = txn.look_up_or_make(name).await?;
     check_body(name, &table, &body)?;
-    let encoded_id = encode_id(id.as_raw_bson_ref())?;
-    let document_key = key::document_key(table.id, &encoded_id);
+    let document_key = document_key_of(&table, id.as_raw_bson_ref())?;
     if txn.reader().document(&document_key).await?.is_some() {
         return Err(EngineError::DocumentExists { table: name.clone(), id: print_id(id.as_raw_bson_ref()) });
     }
-    let place = Place { table, document_key, encoded_id };
+    let place = Place { table, document_key };
     put(txn, name, place, None, Some(body)).await?;
     Bson::try_from(id).map_err(|error| invalid(format!("_id: {error}")))
 }
@@ -82,7 +81,12 @@ pub(super) async fn delete(
 struct Place {
     table: Arc<Table>,
     document_key: Bytes,
-    encoded_id: Vec<u8>,
+}
+
+impl Place {
+    fn encoded_id(&self) -> &[u8] {
+        key::split_document_key(&self.document_key).map_or(&[], |(_, encoded_id)| encoded_id)
+    }
 }
 
 async fn find_stored(
@@ -95,8 +99,7 @@ async fn find_stored(
     let missing =
         || EngineError::DocumentNotFound { table: name.clone(), id: print_id(id.as_raw_bson_ref()) };
     let table = txn.look_up(name).ok_or_else(missing)?;
-    let encoded_id = encode_id(id.as_raw_bson_ref())?;
-    let document_key = key::document_key(table.id, &encoded_id);
+    let document_key = document_key_of(&table, id.as_raw_bson_ref())?;
     let stored = txn.reader().document(&document_key).await?.ok_or_else(missing)?;
     if let Some(expected) = if_version {
         let actual = version_before(txn, &document_key, &stored).await?;
@@ -104,7 +107,7 @@ async fn find_stored(
             return Err(EngineError::VersionMismatch { expected, actual });
         }
     }
-    Ok((Place { table, document_key, encoded_id }, stored))
+    Ok((Place { table, document_key }, stored))
 }
 
 /// The version a precondition speaks of: that before the transaction, however often it has written the
@@ -190,7 +193,7 @@ async fn index_changes(
             changes.became_multikey.push(position);
         }
         for fields in old.iter().filter(|fields| new.binary_search(fields).is_err()) {
-            let entry = key::index_key(index.definition.id, fields, &place.encoded_id);
+            let entry = key::index_key(index.definition.id, fields, place.encoded_id());
             // While an index is being built, an older document's entry may not be there yet.
             if index.state == IndexState::Ready || txn.reader().get(Space::Index, &entry).await?.is_some() {
                 changes.remove(txn, entry)?;
@@ -212,7 +215,7 @@ async fn new_entry(
     fields: &[u8],
     place: &Place,
 ) -> Result<Option<Bytes>> {
-    let entry = key::index_key(index.definition.id, fields, &place.encoded_id);
+    let entry = key::index_key(index.definition.id, fields, place.encoded_id());
     if index.state == IndexState::Building && txn.reader().get(Space::Index, &entry).await?.is_some() {
         return Ok(None);
     }
@@ -242,11 +245,10 @@ pub(crate) async fn add_missing_entries(
     document_key: &Bytes,
     document: &RawDocument,
 ) -> Result<()> {
-    let Some((_, encoded_id)) = key::split_document_key(document_key) else {
+    if key::split_document_key(document_key).is_none() {
         return Err(crate::error::corrupt("a document's key is malformed"));
-    };
-    let place =
-        Place { table: table.clone(), document_key: document_key.clone(), encoded_id: encoded_id.to_vec() };
+    }
+    let place = Place { table: table.clone(), document_key: document_key.clone() };
     let (keys, multikey) = keys_of(index, Some(document))?;
     let mut changes = IndexChanges::default();
     for fields in &keys {
@@ -293,8 +295,8 @@ fn check_body(name: &TableName, table: &Table, body: &RawDocument) -> Result<()>
     check_fields(name, table.entry.rules(), body)
 }
 
-fn encode_id(id: RawBsonRef<'_>) -> Result<Vec<u8>> {
-    key::encode_id(id).map_err(|error| invalid(format!("_id: {error}")))
+fn document_key_of(table: &Table, id: RawBsonRef<'_>) -> Result<Bytes> {
+    key::document_key_of(table.id, id).map_err(|error| invalid(format!("_id: {error}")))
 }
 
 fn new_id(txn: &Transaction) -> String {
@@ -308,6 +310,14 @@ fn check_same_id(stored: &StoredDocument, fields: &RawDocument) -> Result<()> {
         Some(id) if order::compare(id, stored.id()).is_ne() => Err(invalid("_id cannot be changed")),
         _ => Ok(()),
     }
+}
+
+/// Whether `_id` is the first field and comes only once, so that the document can be stored as it is.
+fn has_id_first(fields: &RawDocument) -> bool {
+    let is_id = |element: RawElement<'_>| element.key().as_str() == "_id";
+    let mut elements = fields.iter_elements();
+    elements.next().is_some_and(|first| first.is_ok_and(is_id))
+        && elements.all(|element| element.is_ok_and(|element| !is_id(element)))
 }
 
 fn with_id_first(id: RawBsonRef<'_>, fields: &RawDocument) -> Result<RawDocumentBuf> {
