@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &Arguments, runtime: &Runtime, folder: &Path) -> Ou
         contest.nimbus.close();
     }
     opening::opening(arguments, runtime, folder, &mut report)?;
-    disk::disk(arguments, runtime, folder, &mut report)?;
+    disk::disk(arguments, runtime, folder, &mut report);
     tenants::tenants(arguments, folder, &mut report)?;
     report.print();
     Ok(())

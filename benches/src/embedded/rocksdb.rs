@@ -1,6 +1,6 @@
-//! RocksDB: one column family of documents and one of index entries, every batch written with `sync`.
+//! `RocksDB`: one column family of documents and one of index entries, every batch written with `sync`.
 //!
-//! Writers of different documents run side by side, so that RocksDB's own group commit joins them;
+//! Writers of different documents run side by side, so that `RocksDB`'s own group commit joins them;
 //! updates of one document take turns, or an index entry read by both would be replaced twice.
 
 use std::collections::BTreeSet;

@@ -84,8 +84,8 @@ pub(super) const TENANT_MEMORY: Phase =
 /// Opening after a crash; how long it may take depends on how much there is.
 pub(super) fn opening(documents: u64) -> Phase {
     let aim = match documents {
-        ..=100_000 => Aim::AtMost(60.0),
-        ..=1_000_000 => Aim::AtMost(100.0),
+        0..=100_000 => Aim::AtMost(60.0),
+        100_001..=1_000_000 => Aim::AtMost(100.0),
         _ => Aim::None,
     };
     Phase { name: "g open and first read after kill -9", unit: MILLISECONDS, aim }
