@@ -66,11 +66,12 @@ impl<'a> Server<'a> {
     pub(crate) fn inserts(&self, connections: u64, until: Instant) -> Outcome<u64> {
         on_threads(connections, |_| {
             let mut connection = Connection::open(self.address)?;
-            let first = self.work.fresh();
             let mut done = 0;
-            while Instant::now() < until {
-                let document: bson::Document =
-                    (&*Work::document((first + 1) * 1_000_000 + done)).try_into()?;
+            for n in self.work.fresh() {
+                if Instant::now() >= until {
+                    break;
+                }
+                let document: bson::Document = (&*Work::document(n)).try_into()?;
                 let fields = bson::Bson::Document(document).into_relaxed_extjson();
                 let body = format!(r#"{{"table":"{}","fields":{fields}}}"#, self.table);
                 connection.request("POST", "/api/tenants/bench/documents", &body, "201")?;

@@ -10,20 +10,29 @@ use crate::Outcome;
 pub(crate) type Round<'a> = &'a mut dyn FnMut(Instant) -> Outcome<u64>;
 
 /// How anything is measured.
+#[derive(clap::Args)]
 pub(crate) struct Measuring {
-    /// How many rounds each side gets.
+    /// Rounds of each phase; the median is reported.
+    #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
-    /// How long a round is, in milliseconds.
+    /// Length of one round in milliseconds.
+    #[arg(long, default_value_t = 1000)]
     pub(crate) round_ms: u64,
-    /// Phases whose name does not hold this text are left out.
+    /// Measure only phases whose name holds this text.
+    #[arg(long, default_value = "")]
     pub(crate) only: String,
 }
 
 impl Measuring {
+    /// Whether the phase is not left out.
+    pub(crate) fn wants(&self, phase: &str) -> bool {
+        phase.contains(&self.only)
+    }
+
     /// Operations a second of each side: medians over rounds that are taken in turns, so that a drift
     /// of the machine meets every side alike. `None` when the phase is left out.
     pub(crate) fn compare(&self, phase: &str, sides: &mut [Round<'_>]) -> Outcome<Option<Vec<f64>>> {
-        if !phase.contains(&self.only) {
+        if !self.wants(phase) {
             return Ok(None);
         }
         eprintln!("measuring {phase} …");

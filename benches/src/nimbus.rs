@@ -14,9 +14,11 @@ use tokio::runtime::Runtime;
 
 use crate::Outcome;
 use crate::measure::on_tasks;
-use crate::work::Work;
+use crate::work::{BATCH_DOCUMENTS, Work};
+use crate::zipfian::Zipfian;
 
-const LOAD_BATCH: u64 = 500;
+/// The one tenant.
+const TENANT: &str = "bench";
 
 /// A loaded tenant.
 pub(crate) struct Nimbus<'a> {
@@ -37,36 +39,104 @@ impl<'a> Nimbus<'a> {
         provider: Arc<dyn NamespaceProvider>,
         work: &'a Work,
     ) -> Outcome<Self> {
-        let table = TableName::parse("documents")?;
+        let table = table()?;
         let (engine, tenant) = runtime.block_on(async {
             let engine = Engine::new(provider, EngineOptions::default());
-            let tenant = engine.create_tenant(&TenantId::parse("bench")?).await?;
-            tenant.set_schema(schema(&table)).await?;
-            for begin in (0..work.documents).step_by(LOAD_BATCH as usize) {
-                let end = (begin + LOAD_BATCH).min(work.documents);
-                tenant.transact((begin..end).map(|n| insert(&table, n)).collect()).await?;
+            let tenant = new_tenant(&engine, &tenant_id()?).await?;
+            for numbers in Work::batches(work.documents) {
+                tenant.transact(numbers.map(|n| insert(&table, n)).collect()).await?;
             }
             Outcome::Ok((engine, tenant))
         })?;
         Ok(Self { runtime, engine, tenant, table, work })
     }
 
+    /// Opens the tenant that is there.
+    pub(crate) fn reopen(
+        runtime: &'a Runtime,
+        provider: Arc<dyn NamespaceProvider>,
+        work: &'a Work,
+    ) -> Outcome<Self> {
+        let (engine, tenant) = runtime.block_on(async {
+            let engine = Engine::new(provider, EngineOptions::default());
+            let tenant = engine.tenant(&tenant_id()?).await?;
+            Outcome::Ok((engine, tenant))
+        })?;
+        Ok(Self { runtime, engine, tenant, table: table()?, work })
+    }
+
+    /// Closes the tenant and its storage.
+    pub(crate) fn close(self) {
+        self.runtime.block_on(self.engine.close());
+    }
+
     /// Inserts, one durable commit each.
     pub(crate) fn inserts(&self, writers: u64, until: Instant) -> Outcome<u64> {
         on_tasks(self.runtime, writers, |_| {
             let (tenant, table) = (self.tenant.clone(), self.table.clone());
-            let first = self.work.fresh();
+            let numbers = self.work.fresh();
             async move {
                 let mut done = 0;
-                while Instant::now() < until {
-                    // Numbers of different writers lie far apart, so that none is used twice.
-                    let n = (first + 1) * 1_000_000 + done;
+                for n in numbers {
+                    if Instant::now() >= until {
+                        break;
+                    }
                     tenant.transact(vec![insert(&table, n)]).await?;
                     done += 1;
                 }
                 Ok(done)
             }
         })
+    }
+
+    /// Inserts by one writer, [`BATCH_DOCUMENTS`] in each durable commit; answers how many documents.
+    pub(crate) fn batch_load(&self, until: Instant) -> Outcome<u64> {
+        on_tasks(self.runtime, 1, |_| {
+            let (tenant, table) = (self.tenant.clone(), self.table.clone());
+            let mut numbers = self.work.fresh();
+            async move {
+                let mut done = 0;
+                while Instant::now() < until {
+                    let batch = numbers.by_ref().take(BATCH_DOCUMENTS).map(|n| insert(&table, n));
+                    tenant.transact(batch.collect()).await?;
+                    done += BATCH_DOCUMENTS as u64;
+                }
+                Ok(done)
+            }
+        })
+    }
+
+    /// Reads and durable updates by turns, of documents of which few are asked for often.
+    pub(crate) fn mix(&self, zipfian: &Zipfian, threads: u64, until: Instant) -> Outcome<u64> {
+        on_tasks(self.runtime, threads, |thread| {
+            let (tenant, table) = (self.tenant.clone(), self.table.clone());
+            let numbers = zipfian.numbers(thread).zip(self.work.fresh());
+            async move {
+                let mut done = 0;
+                for (n, revision) in numbers {
+                    if Instant::now() >= until {
+                        break;
+                    }
+                    let id = Bson::String(Work::id(n));
+                    if done % 2 == 0 {
+                        tenant.get(&table, &id).await?.ok_or("a document is missing")?;
+                    } else {
+                        let (table, fields) = (table.clone(), Work::revised(n, revision));
+                        let update = Mutation::Replace { table, id, fields, if_version: None };
+                        tenant.transact(vec![update]).await?;
+                    }
+                    done += 1;
+                }
+                Ok(done)
+            }
+        })
+    }
+
+    /// Reads one document.
+    pub(crate) fn read(&self, n: u64) -> Outcome<()> {
+        let id = Bson::String(Work::id(n));
+        self.runtime.block_on(self.tenant.get(&self.table, &id))?.ok_or("a document is missing")?;
+        Ok(())
     }
 
     /// Reads single documents by `_id`.
@@ -148,12 +218,26 @@ impl Figures {
     }
 }
 
-fn insert(table: &TableName, n: u64) -> Mutation {
-    Mutation::Insert { table: table.clone(), fields: Work::document(n) }
+/// The tenant of [`Nimbus`].
+pub(crate) fn tenant_id() -> Outcome<TenantId> {
+    Ok(TenantId::parse(TENANT)?)
 }
 
-fn schema(table: &TableName) -> TableSchema {
+/// Makes a tenant with one table and one index.
+pub(crate) async fn new_tenant(engine: &Engine, id: &TenantId) -> Outcome<Tenant> {
+    let tenant = engine.create_tenant(id).await?;
     let fields = vec![IndexField { path: "group".into(), descending: false }];
     let index = IndexSchema { name: "by_group".into(), fields, unique: false, sparse: false };
-    TableSchema { table: table.clone(), fields: Vec::new(), indexes: vec![index] }
+    tenant.set_schema(TableSchema { table: table()?, fields: Vec::new(), indexes: vec![index] }).await?;
+    Ok(tenant)
+}
+
+/// The table of every tenant.
+pub(crate) fn table() -> Outcome<TableName> {
+    Ok(TableName::parse("documents")?)
+}
+
+/// An insert of the `n`-th document.
+pub(crate) fn insert(table: &TableName, n: u64) -> Mutation {
+    Mutation::Insert { table: table.clone(), fields: Work::document(n) }
 }

@@ -1,16 +1,14 @@
 //! The same work by hand, with the driver of each store: no commit log, no digest, no versions, no
 //! snapshots across statements. The ratio of Nimbus to a peer is what those cost.
 
+mod embedded;
 mod hrana;
-mod redb;
-mod rusqlite;
 mod sqlx;
 
 use std::time::Instant;
 
+pub(crate) use embedded::EmbeddedPeer;
 pub(crate) use hrana::HranaPeer;
-pub(crate) use redb::RedbPeer;
-pub(crate) use rusqlite::RusqlitePeer;
 pub(crate) use sqlx::{MysqlPeer, PostgresPeer};
 
 use crate::Outcome;
@@ -40,9 +38,4 @@ pub(crate) trait Peer {
 pub(crate) trait Batcher {
     /// Inserts as [`Peer::inserts`] does, made durable together.
     fn batched_inserts(&self, writers: u64, until: Instant) -> Outcome<u64>;
-}
-
-/// A number for a fresh document: those of different writers lie far apart, so that none is used twice.
-fn fresh_number(first: u64, done: u64) -> u64 {
-    (first + 1) * 1_000_000 + done
 }

@@ -17,8 +17,9 @@ use nimbus_test_servers::{Mariadb, Postgres, Sqld};
 use tokio::runtime::Runtime;
 
 use crate::Outcome;
+use crate::embedded::Kind;
 use crate::nimbus::Nimbus;
-use crate::peers::{HranaPeer, MysqlPeer, Peer, PostgresPeer, RedbPeer, RusqlitePeer};
+use crate::peers::{EmbeddedPeer, HranaPeer, MysqlPeer, Peer, PostgresPeer};
 use crate::work::Work;
 
 /// Every provider, in the order they are measured.
@@ -55,11 +56,13 @@ pub(crate) fn open<'a>(
     match provider {
         "sqlite" => {
             let provider = Arc::new(SqliteProvider::open(&folder.join("nimbus-sqlite"))?);
-            both(provider, Box::new(RusqlitePeer::open(&folder.join("plain.sqlite3"), work)?), None)
+            let peer = EmbeddedPeer::open("rusqlite", Kind::Sqlite, &folder.join("plain-sqlite"), work)?;
+            both(provider, Box::new(peer), None)
         }
         "redb" => {
             let provider = Arc::new(RedbProvider::open(&folder.join("nimbus-redb"))?);
-            both(provider, Box::new(RedbPeer::open(&folder.join("plain.redb"), work)?), None)
+            let peer = EmbeddedPeer::open("redb", Kind::Redb, &folder.join("plain-redb"), work)?;
+            both(provider, Box::new(peer), None)
         }
         "postgres" => {
             let Some(server) = Postgres::start_durable(&check) else { return Ok(None) };

@@ -7,13 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::{Value, json};
 
-use super::{Peer, fresh_number};
+use super::Peer;
 use crate::Outcome;
 use crate::measure::on_threads;
 use crate::work::Work;
 
-/// Rows of one statement while loading.
-const LOAD_ROWS: u64 = 500;
 const INSERT: &str = "INSERT INTO documents (id, grp, body) VALUES ";
 
 /// A loaded table in a namespace of a primary.
@@ -36,8 +34,7 @@ impl<'a> HranaPeer<'a> {
         ] {
             connection.execute(statement, &[])?;
         }
-        for begin in (0..work.documents).step_by(LOAD_ROWS as usize) {
-            let numbers = begin..(begin + LOAD_ROWS).min(work.documents);
+        for numbers in Work::batches(work.documents) {
             let rows = vec!["(?, ?, ?)"; numbers.clone().count()].join(", ");
             connection.execute(&format!("{INSERT}{rows}"), &numbers.flat_map(values).collect::<Vec<_>>())?;
         }
@@ -86,10 +83,13 @@ impl Peer for HranaPeer<'_> {
 
     fn inserts(&self, writers: u64, until: Instant) -> Outcome<u64> {
         on_threads(writers, |_| {
-            let (connection, first) = (self.connect(), self.work.fresh());
+            let connection = self.connect();
             let mut done = 0;
-            while Instant::now() < until {
-                connection.execute(&format!("{INSERT}(?, ?, ?)"), &values(fresh_number(first, done)))?;
+            for n in self.work.fresh() {
+                if Instant::now() >= until {
+                    break;
+                }
+                connection.execute(&format!("{INSERT}(?, ?, ?)"), &values(n))?;
                 done += 1;
             }
             Ok(done)

@@ -6,13 +6,10 @@ use std::time::Instant;
 use sqlx::{Connection as _, MySqlConnection, PgConnection};
 use tokio::runtime::Runtime;
 
-use super::{Peer, fresh_number};
+use super::Peer;
 use crate::Outcome;
 use crate::measure::on_tasks;
 use crate::work::Work;
-
-/// Rows of one statement while loading.
-const LOAD_ROWS: u64 = 500;
 
 macro_rules! sqlx_peer {
     ($(#[$what:meta])* $peer:ident, $name:literal, $connection:ty, $database:ty,
@@ -32,10 +29,9 @@ macro_rules! sqlx_peer {
                     for statement in $tables {
                         sqlx::raw_sql(statement).execute(&mut connection).await?;
                     }
-                    for begin in (0..work.documents).step_by(LOAD_ROWS as usize) {
-                        let end = (begin + LOAD_ROWS).min(work.documents);
+                    for numbers in Work::batches(work.documents) {
                         let mut load = sqlx::QueryBuilder::<$database>::new("INSERT INTO plain.documents (id, grp, body) ");
-                        load.push_values(begin..end, |mut row, n| {
+                        load.push_values(numbers, |mut row, n| {
                             row.push_bind(Work::id(n)).push_bind(Work::group(n));
                             row.push_bind(Work::document(n).as_bytes().to_vec());
                         });
@@ -54,12 +50,14 @@ macro_rules! sqlx_peer {
 
             fn inserts(&self, writers: u64, until: Instant) -> Outcome<u64> {
                 on_tasks(self.runtime, writers, |_| {
-                    let (url, first) = (self.url.clone(), self.work.fresh());
+                    let (url, numbers) = (self.url.clone(), self.work.fresh());
                     async move {
                         let mut connection = <$connection>::connect(&url).await?;
                         let mut done = 0;
-                        while Instant::now() < until {
-                            let n = fresh_number(first, done);
+                        for n in numbers {
+                            if Instant::now() >= until {
+                                break;
+                            }
                             let insert = sqlx::query($insert).bind(Work::id(n)).bind(Work::group(n));
                             insert.bind(Work::document(n).as_bytes().to_vec()).execute(&mut connection).await?;
                             done += 1;

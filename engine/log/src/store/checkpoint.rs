@@ -68,7 +68,9 @@ impl Store {
     /// Whether the delta has grown as far as it should.
     pub(crate) fn is_checkpoint_due(&self) -> bool {
         let memory_bytes = self.writer.lock().since_checkpoint.memory.bytes();
-        memory_bytes >= self.sizes.checkpoint || (memory_bytes > 0 && self.context.share.is_pressed())
+        // A store that is pressed by what leads to its runs would gain nothing by a checkpoint.
+        let is_most_of_it = memory_bytes > self.context.share.pinned() / 2;
+        memory_bytes >= self.sizes.checkpoint || (is_most_of_it && self.context.share.is_pressed())
     }
 
     /// Whether there is something to do that [`Store::maintain`] would find.
