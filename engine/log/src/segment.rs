@@ -15,15 +15,12 @@ use nimbus_io::{BLOCK_BYTES, Disk, DiskFile, SECTOR_BYTES};
 use nimbus_namespace::{Result, StorageError};
 use nimbus_types::Sequence;
 
-use crate::cache::Share;
+use crate::cache::{PAGE_BYTES, Share};
 use crate::frame::{self, Header, Inspected};
 use crate::position::Position;
 use crate::{corrupt, failed};
 
 pub(crate) use header::{Found, SegmentHeader};
-
-/// Sealed segments are read, and kept in memory, in pieces of this size.
-const PAGE_BYTES: u64 = 16 << 10;
 
 /// The frames of a segment that is not sealed, by the block at which each begins.
 pub(crate) struct Mirror {
@@ -133,17 +130,17 @@ impl Segment {
 
     /// Bytes of a sealed segment, through the cache where they lie within one page of it.
     fn read(&self, disk: &dyn Disk, share: &Share, offset: u64, length: usize) -> Result<Bytes> {
-        let page = offset / PAGE_BYTES;
-        let within = (offset % PAGE_BYTES) as usize;
-        if within + length > PAGE_BYTES as usize {
-            return self.read_file(disk, offset, length);
+        let page_bytes = PAGE_BYTES as u64;
+        let (page, within) = (offset / page_bytes, (offset % page_bytes) as usize);
+        if within + length > PAGE_BYTES {
+            return self.read_file(disk, offset, vec![0; length]);
         }
         let content = if let Some(content) = share.block(self.number, page as u32) {
             content
         } else {
-            let begin = page * PAGE_BYTES;
-            let bytes = PAGE_BYTES.min(self.used_bytes.saturating_sub(begin)) as usize;
-            let content = self.read_file(disk, begin, bytes)?;
+            let begin = page * page_bytes;
+            let bytes = page_bytes.min(self.used_bytes.saturating_sub(begin)) as usize;
+            let content = self.read_file(disk, begin, share.page(bytes))?;
             share.keep(self.number, page as u32, content.clone());
             content
         };
@@ -153,13 +150,13 @@ impl Segment {
         Ok(content.slice(within..within + length))
     }
 
-    fn read_file(&self, disk: &dyn Disk, offset: u64, length: usize) -> Result<Bytes> {
-        if offset.saturating_add(length as u64) > self.used_bytes {
+    /// Fills `into` from the file.
+    fn read_file(&self, disk: &dyn Disk, offset: u64, mut into: Vec<u8>) -> Result<Bytes> {
+        if offset.saturating_add(into.len() as u64) > self.used_bytes {
             return Err(corrupt(&self.path, offset, "a value lies behind the end"));
         }
-        let mut bytes = vec![0; length];
-        self.file(disk)?.read_at(offset, &mut bytes).map_err(|error| failed("read", &self.path, &error))?;
-        Ok(bytes.into())
+        self.file(disk)?.read_at(offset, &mut into).map_err(|error| failed("read", &self.path, &error))?;
+        Ok(into.into())
     }
 
     /// The open file.
@@ -184,9 +181,11 @@ impl Segment {
         if offset >= self.used_bytes {
             return Ok(None);
         }
-        let first = self.read_file(disk, offset, BLOCK_BYTES.min((self.used_bytes - offset) as usize))?;
+        let first =
+            self.read_file(disk, offset, vec![0; BLOCK_BYTES.min((self.used_bytes - offset) as usize)])?;
         let length = frame::header_of(&first).map_or(0, |header| header.blocks() as usize * BLOCK_BYTES);
-        let bytes = if length <= first.len() { first } else { self.read_file(disk, offset, length)? };
+        let bytes =
+            if length <= first.len() { first } else { self.read_file(disk, offset, vec![0; length])? };
         match frame::inspect(&bytes, self.salt) {
             Inspected::Frame(header) => Ok(Some((header, bytes.slice(..header.used_bytes())))),
             Inspected::Nothing | Inspected::Torn => Err(corrupt(&self.path, offset, "a frame is missing")),

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::blocks::Blocks;
+use super::pages::Pages;
 
 /// Most that is freed at once beyond what is needed: how long one call may take is bounded by it.
 const MOST_SLACK_BYTES: u64 = 8 * 1024 * 1024;
@@ -26,6 +27,7 @@ pub struct Budget {
     /// How many shares there are, as in `holders`, to be read without its lock.
     shares: AtomicU64,
     holders: Mutex<Holders>,
+    pub(super) pages: Pages,
 }
 
 /// The accounts of all shares, by a number given to each. Whoever makes room holds the lock meanwhile.
@@ -52,6 +54,7 @@ impl Budget {
             pinned_bytes: AtomicU64::new(0),
             shares: AtomicU64::new(0),
             holders: Mutex::default(),
+            pages: Pages::default(),
         })
     }
 
@@ -178,7 +181,7 @@ impl Budget {
             if cached_bytes <= level_bytes || freed_bytes >= excess_bytes {
                 break;
             }
-            let freed_here = holder.blocks.evict(cached_bytes - level_bytes);
+            let freed_here = holder.blocks.evict(cached_bytes - level_bytes, &self.pages);
             self.give_back(holder, freed_here);
             freed_bytes += freed_here;
         }

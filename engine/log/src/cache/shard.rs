@@ -12,6 +12,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use bytes::Bytes;
 
+use super::pages::Pages;
+
 /// What keeping a block costs besides its content: its slot, its place in the map with the share that is
 /// empty, and the headers of its allocations.
 pub(super) const ENTRY_BYTES: u64 = 128;
@@ -116,14 +118,17 @@ impl Shard {
 
     /// Gives up blocks worth `wanted_bytes`, but only a few at once. Answers the bytes given up: 0 when
     /// the shard is empty.
-    pub(super) fn evict(&mut self, wanted_bytes: u64) -> u64 {
+    pub(super) fn evict(&mut self, wanted_bytes: u64, pages: &Pages) -> u64 {
         let mut freed_bytes = 0;
         for _ in 0..EVICTED_AT_ONCE {
             if freed_bytes >= wanted_bytes {
                 break;
             }
             let Some(at) = self.find_victim() else { break };
-            freed_bytes += self.remove(at);
+            if let Some(content) = self.remove(at) {
+                freed_bytes += cost(&content);
+                pages.set_aside(content);
+            }
         }
         self.tidy();
         freed_bytes
@@ -134,7 +139,7 @@ impl Shard {
         let mut freed_bytes = 0;
         for at in 0..self.slots.len() {
             if self.slots[at].as_ref().is_some_and(|kept| kept.key >> 32 == u64::from(file)) {
-                freed_bytes += self.remove(at);
+                freed_bytes += self.remove(at).map_or(0, |content| cost(&content));
             }
         }
         self.tidy();
@@ -168,11 +173,11 @@ impl Shard {
         }
     }
 
-    fn remove(&mut self, at: usize) -> u64 {
-        let Some(kept) = self.slots[at].take() else { return 0 };
+    fn remove(&mut self, at: usize) -> Option<Bytes> {
+        let kept = self.slots[at].take()?;
         self.index.remove(&kept.key);
         self.free.push(at as u32);
-        cost(&kept.content)
+        Some(kept.content)
     }
 
     /// Gives back the memory of slots once most are empty, keeping the order of the circle.

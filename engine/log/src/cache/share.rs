@@ -70,6 +70,11 @@ impl Share {
         }
     }
 
+    /// Memory for a page of a file: zeros of that length, which is at most [`PAGE_BYTES`](super::PAGE_BYTES).
+    pub(crate) fn page(&self, length: usize) -> Vec<u8> {
+        self.budget.pages.take(length)
+    }
+
     /// Gives up all blocks of a file. Looks at every kept block: meant for files that are removed.
     pub(crate) fn forget(&self, file: u32) {
         self.budget.give_back(&self.holder, self.holder.blocks.forget(file));
