@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
+use rocksdb::{
+    ColumnFamily, DB, DEFAULT_COLUMN_FAMILY_NAME, Direction, IteratorMode, Options, WriteBatch, WriteOptions,
+};
 
 use super::{Footprint, Session, Store, id_in, index_key, last_of_each};
 use crate::Outcome;
@@ -40,7 +42,8 @@ impl Rocksdb {
             options.set_write_buffer_size(SMALL_BUFFER_BYTES);
             options.set_manifest_preallocation_size(0);
         }
-        let families = [DOCUMENTS, BY_GROUP].map(|name| (name, options.clone()));
+        // The default family holds nothing, but its write buffer counts when the log's space is reserved.
+        let families = [DEFAULT_COLUMN_FAMILY_NAME, DOCUMENTS, BY_GROUP].map(|name| (name, options.clone()));
         let database = Arc::new(DB::open_cf_with_opts(&options, folder, families)?);
         Ok(Self { database, updates: Arc::new((0..STRIPES).map(|_| Mutex::default()).collect()) })
     }
