@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nimbus_io::{RealDisk, SystemRandomness};
-use nimbus_namespace::local::{FileKind, LocalStore, LocalStores, OpenMark};
+use nimbus_io::{Clock, RealDisk, SystemClock, SystemRandomness};
+use nimbus_namespace::local::{FileKind, LocalStore, LocalStores, OpenMark, carried};
 use nimbus_namespace::{Answer, Namespace, NamespaceProvider, Result, StorageError};
 use nimbus_types::TenantId;
 
@@ -48,13 +48,28 @@ impl LogProvider {
         let disk = RealDisk::probe(data_dir);
         tracing::info!(memory_bytes = budget.bytes(), "the log store writes by {}", disk.describe());
         let sizes = Sizes::within(budget.bytes());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let shared = Surroundings {
             disk: Arc::new(disk),
             randomness: Arc::new(SystemRandomness),
+            clock: Arc::clone(&clock),
             budget: budget.clone(),
             sizes,
         };
-        Ok(Self { stores: LocalStores::open_root(data_dir, shared)?, upkeepers: Upkeepers::new(budget) })
+        let stores = LocalStores::open_root(data_dir, shared)?;
+        Ok(Self { stores, upkeepers: Upkeepers::new(budget, clock) })
+    }
+}
+
+impl LogProvider {
+    /// Does at once all that upkeep would do in time, and more: one run leads to all values, and what the log
+    /// no longer needs is packed. For tools and measurements.
+    pub fn compact_fully(&self, tenant: &TenantId) -> Answer<'static, ()> {
+        let opened = self.stores.open(tenant, |store| store);
+        Answer::waiting(async move {
+            let store = opened.await?;
+            carried(move || store.compact_fully()).await
+        })
     }
 }
 

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nimbus_io::{Disk, Randomness};
+use nimbus_io::{Clock, Disk, Randomness};
 use nimbus_namespace::local::OpenMark;
 use nimbus_namespace::{Head, Result, StorageError};
 use nimbus_types::TenantId;
@@ -40,6 +40,7 @@ use writer::Writer;
 pub(crate) struct Surroundings {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) randomness: Arc<dyn Randomness>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) sizes: Sizes,
 }
@@ -79,6 +80,7 @@ pub(crate) struct Store {
     context: Arc<Context>,
     tenant: TenantId,
     randomness: Arc<dyn Randomness>,
+    clock: Arc<dyn Clock>,
     sizes: Sizes,
     /// What new snapshots see. Held for moments only.
     current: Mutex<Arc<Version>>,

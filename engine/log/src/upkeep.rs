@@ -8,8 +8,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use nimbus_io::Clock;
 use parking_lot::{Condvar, Mutex};
 
 use crate::cache::Budget;
@@ -20,11 +21,12 @@ const THREADS: usize = 2;
 /// How long a store is left alone after a failure.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How often all stores are looked through while memory is short.
-const SWEEP_PAUSE: Duration = Duration::from_millis(100);
+const SWEEP_PAUSE_US: u64 = 100_000;
 
 /// The threads, and what they have to do.
 pub(crate) struct Upkeepers {
     budget: Arc<Budget>,
+    clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
 }
 
@@ -40,14 +42,14 @@ struct Work {
     stores: Vec<Weak<Store>>,
     threads: usize,
     idle_threads: usize,
-    last_sweep: Option<Instant>,
+    last_sweep_us: Option<u64>,
     over: bool,
 }
 
 impl Upkeepers {
     /// Without any thread yet.
-    pub(crate) fn new(budget: Arc<Budget>) -> Arc<Self> {
-        Arc::new(Self { budget, shared: Arc::default() })
+    pub(crate) fn new(budget: Arc<Budget>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { budget, clock, shared: Arc::default() })
     }
 
     /// Looks after `store` from now on, for as long as it is open.
@@ -80,10 +82,11 @@ impl Upkeepers {
     fn sweep(&self) {
         let pressed: Vec<Arc<Store>> = {
             let mut work = self.shared.work.lock();
-            if work.last_sweep.is_some_and(|last| last.elapsed() < SWEEP_PAUSE) {
+            let now_us = self.clock.monotonic_us();
+            if work.last_sweep_us.is_some_and(|last_us| now_us - last_us < SWEEP_PAUSE_US) {
                 return;
             }
-            work.last_sweep = Some(Instant::now());
+            work.last_sweep_us = Some(now_us);
             work.stores.iter().filter_map(Weak::upgrade).collect()
         };
         for store in pressed.iter().filter(|store| store.is_checkpoint_due()) {

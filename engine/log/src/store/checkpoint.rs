@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use nimbus_namespace::{Direction, Head, Result};
 
@@ -85,7 +84,7 @@ impl Store {
             upkeep.frozen = self.freeze();
         }
         let Some(frozen) = &upkeep.frozen else { return Ok(()) };
-        let begin = Instant::now();
+        let begin_us = self.clock.monotonic_us();
         let run = self.write_delta(&frozen.delta, &upkeep.manifest)?;
         let manifest = self.sealed_manifest(&upkeep.manifest, frozen, run.as_ref())?;
         self.publish(&mut upkeep.manifest, manifest)?;
@@ -93,7 +92,7 @@ impl Store {
             self.change_version(|version| version.end_checkpoint(&frozen.since, run));
         }
         self.counts.checkpoints.add(1);
-        self.counts.checkpoint_us.add(begin.elapsed().as_micros() as u64);
+        self.counts.checkpoint_us.add(self.clock.monotonic_us() - begin_us);
         Ok(())
     }
 

@@ -10,7 +10,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use nimbus_namespace::{Result, Space};
@@ -40,6 +39,15 @@ impl Store {
         if sources.is_empty() { Ok(false) } else { self.pack_sources(upkeep, &sources).map(|()| true) }
     }
 
+    /// Packs all that can be packed, and merges all runs into one.
+    pub(crate) fn compact_fully(&self) -> Result<()> {
+        self.checkpoint()?;
+        let mut upkeep = self.upkeep.lock();
+        while self.pack(&mut upkeep)? {}
+        let runs = Arc::clone(&self.version().runs);
+        if runs.is_empty() { Ok(()) } else { self.merge(&mut upkeep, &runs, true) }
+    }
+
     /// Numbers of the files to be packed together.
     fn sources(&self, manifest: &Manifest, log_start: nimbus_types::Sequence) -> Vec<u32> {
         let mut bytes = 0;
@@ -63,7 +71,7 @@ impl Store {
     }
 
     fn pack_sources(&self, upkeep: &mut Upkeep, sources: &[u32]) -> Result<()> {
-        let begin = Instant::now();
+        let begin_us = self.clock.monotonic_us();
         let version = self.version();
         let mut moved = Vec::new();
         for number in sources {
@@ -95,7 +103,7 @@ impl Store {
         });
         self.remove_sources(&version, sources);
         self.counts.packed_files.add(sources.len() as u64);
-        self.counts.pack_us.add(begin.elapsed().as_micros() as u64);
+        self.counts.pack_us.add(self.clock.monotonic_us() - begin_us);
         Ok(())
     }
 

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use nimbus_namespace::Result;
 
@@ -50,7 +49,7 @@ impl Store {
 
     /// Puts one run in the place of `inputs`, the newest of all runs; `down_to_oldest` says that they are all.
     pub(crate) fn merge(&self, upkeep: &mut Upkeep, inputs: &[Arc<Run>], down_to_oldest: bool) -> Result<()> {
-        let begin = Instant::now();
+        let begin_us = self.clock.monotonic_us();
         let keys = inputs.iter().map(|run| run.filtered_keys()).sum();
         let compress = self.class(inputs.iter().map(|run| run.file_bytes()).sum()) >= COMPRESSED_CLASS;
         let mut dead_bytes = BTreeMap::new();
@@ -72,7 +71,7 @@ impl Store {
             self.discard(&self.run_path(run.number()));
         }
         self.counts.merges.add(1);
-        self.counts.merge_us.add(begin.elapsed().as_micros() as u64);
+        self.counts.merge_us.add(self.clock.monotonic_us() - begin_us);
         Ok(())
     }
 }

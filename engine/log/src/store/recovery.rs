@@ -134,6 +134,7 @@ fn assemble(
         context,
         tenant: tenant.clone(),
         randomness: Arc::clone(&surroundings.randomness),
+        clock: Arc::clone(&surroundings.clock),
         sizes: surroundings.sizes,
         current: Mutex::new(Arc::new(version)),
         writer: Mutex::new(writer),

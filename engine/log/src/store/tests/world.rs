@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nimbus_io::{Disk, SimulatedDisk, SimulatedRandomness, Unsynced};
+use nimbus_io::{Disk, SimulatedClock, SimulatedDisk, SimulatedRandomness, Unsynced};
 use nimbus_namespace::conformance::{CommitBuilder, put, remove};
 use nimbus_namespace::local::OpenMark;
 use nimbus_namespace::{Direction, KeyChange, KeyRange, Result, Space, StorageError};
@@ -56,6 +56,7 @@ impl World {
         let surroundings = Surroundings {
             disk: Arc::new(disk.clone()),
             randomness: Arc::new(SimulatedRandomness::new(seed ^ 1)),
+            clock: Arc::new(SimulatedClock::default()),
             budget: Budget::new(1 << 20),
             sizes: small_sizes(),
         };
