@@ -183,7 +183,7 @@ fn bounds_of(filter: &Filter, path: &str, multikey: bool) -> Option<FieldBounds>
 }
 
 fn assemble(access: Access, prefix: &[u8], fields: &[WalkField<'_>], query: &Query, multikey: bool) -> Plan {
-    let Ranges { ranges, bounded_fields, exact, mut score } = ranges_of(prefix, fields);
+    let Selection { ranges, bounded_fields, exact, mut score } = ranges_of(prefix, fields);
     let direction = order_of(fields, &query.sort);
     let walkable = direction.is_some();
     let ordered = walkable && (query.sort.is_empty() || !multikey);
@@ -220,7 +220,7 @@ fn covers(bounded: &[WalkField<'_>], filter: &Filter) -> bool {
 }
 
 /// What the bounds leave to walk.
-struct Ranges {
+struct Selection {
     ranges: Vec<KeyRange>,
     /// How many leading fields are bounded.
     bounded_fields: usize,
@@ -230,13 +230,13 @@ struct Ranges {
     score: u32,
 }
 
-fn ranges_of(prefix: &[u8], fields: &[WalkField<'_>]) -> Ranges {
+fn ranges_of(prefix: &[u8], fields: &[WalkField<'_>]) -> Selection {
     let mut prefixes = vec![prefix.to_vec()];
     let (mut exact, mut score) = (true, 0);
     for (at, field) in fields.iter().enumerate() {
         let Some(bounds) = &field.bounds else {
             let ranges = prefixes.into_iter().map(KeyRange::prefix).collect();
-            return Ranges { ranges, bounded_fields: at, exact, score };
+            return Selection { ranges, bounded_fields: at, exact, score };
         };
         let few = prefixes.len() * bounds.intervals.len() <= MAX_RANGES;
         exact &= few;
@@ -253,11 +253,11 @@ fn ranges_of(prefix: &[u8], fields: &[WalkField<'_>]) -> Ranges {
                 let KeyInterval { start, end } = interval.under(prefix);
                 KeyRange { start: start.into(), end: end.map(Into::into) }
             });
-            return Ranges { ranges, bounded_fields: at + 1, exact, score: score + 40 };
+            return Selection { ranges, bounded_fields: at + 1, exact, score: score + 40 };
         }
     }
     let ranges = prefixes.into_iter().map(KeyRange::prefix).collect();
-    Ranges { ranges, bounded_fields: fields.len(), exact, score }
+    Selection { ranges, bounded_fields: fields.len(), exact, score }
 }
 
 /// Single values as they are stored, ascending: a descending field stores the complement.

@@ -365,3 +365,23 @@ fn patched(stored: &RawDocument, set: &RawDocument, unset: &[String]) -> Result<
     }
     Ok(body)
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::rawdoc;
+
+    use super::*;
+
+    #[test]
+    fn only_a_document_with_one_id_and_that_first_is_stored_as_it_came() {
+        assert!(has_id_first(&rawdoc! { "_id": 1, "a": { "_id": 2 } }));
+        for fields in [rawdoc! {}, rawdoc! { "a": 1 }, rawdoc! { "a": 1, "_id": 1 }] {
+            assert!(!has_id_first(&fields), "{fields:?}");
+        }
+        let mut twice = rawdoc! { "_id": 1, "a": 2 };
+        twice.append(bson::cstr!("_id"), 3);
+        assert!(!has_id_first(&twice));
+        let rebuilt = with_id_first(RawBsonRef::Int32(1), &twice).unwrap();
+        assert_eq!(rebuilt, rawdoc! { "_id": 1, "a": 2 });
+    }
+}

@@ -103,3 +103,19 @@ fn a_group_is_bounded_in_transactions_and_bytes_and_never_empty() {
     assert_eq!(length(&[GROUP_BYTES / 2; 3]), 2);
     assert_eq!(length(&[GROUP_BYTES + 1, 1]), 1);
 }
+
+#[test]
+fn the_oldest_running_transaction_is_known_whichever_ends_first() {
+    let mut running = RunningCounts::default();
+    for from in [3, 3, 5, 8] {
+        running.add(Sequence(from));
+    }
+    let mut oldest_after = |ended| {
+        running.remove(Sequence(ended));
+        running.oldest().map(|oldest| oldest.0)
+    };
+    assert_eq!(oldest_after(5), Some(3), "one between others ends");
+    assert_eq!(oldest_after(3), Some(3), "one of two at a place ends");
+    assert_eq!(oldest_after(3), Some(8));
+    assert_eq!(oldest_after(8), None);
+}
