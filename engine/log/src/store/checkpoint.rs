@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nimbus_namespace::{Direction, Head, Result};
+use parking_lot::MutexGuard;
 
 use super::Store;
 use super::version::{ValueFile, Version};
@@ -61,14 +62,23 @@ impl Store {
             self.checkpoint()?;
             return Ok(true);
         }
-        let mut upkeep = self.upkeep.lock();
+        let Some(mut upkeep) = self.begin_upkeep() else { return Ok(false) };
         Ok(self.merge_runs(&mut upkeep)? || self.pack(&mut upkeep)?)
+    }
+
+    /// The right to change files; `None` once the store takes no more writes, for the folder may then be
+    /// another store's.
+    fn begin_upkeep(&self) -> Option<MutexGuard<'_, Upkeep>> {
+        let upkeep = self.upkeep.lock();
+        (!self.has_stopped()).then_some(upkeep)
     }
 
     /// Whether the delta has grown as far as it should.
     pub(crate) fn is_checkpoint_due(&self) -> bool {
-        let memory_bytes = self.writer.lock().since_checkpoint.memory.bytes();
-        memory_bytes >= self.sizes.checkpoint || (memory_bytes > 0 && self.context.share.is_pressed())
+        let since = &self.writer.lock().since_checkpoint;
+        let is_large = since.memory.bytes() >= self.sizes.checkpoint;
+        // Without any frame a checkpoint would give nothing back.
+        !since.segments.is_empty() && (is_large || self.context.share.is_pressed())
     }
 
     /// Whether there is something to do that [`Store::maintain`] would find.
@@ -78,14 +88,15 @@ impl Store {
 
     /// Writes what has been committed so far to a run.
     pub(crate) fn checkpoint(&self) -> Result<()> {
-        let mut upkeep = self.upkeep.lock();
+        let Some(mut upkeep) = self.begin_upkeep() else { return Ok(()) };
         if upkeep.frozen.is_none() {
             upkeep.frozen = self.freeze();
         }
         let Some(frozen) = &upkeep.frozen else { return Ok(()) };
         let begin = Instant::now();
+        self.seal(&frozen.since)?;
         let run = self.write_delta(&frozen.delta, &upkeep.manifest)?;
-        let manifest = self.sealed_manifest(&upkeep.manifest, frozen, run.as_ref())?;
+        let manifest = sealed_manifest(&upkeep.manifest, frozen, run.as_ref());
         self.publish(&mut upkeep.manifest, manifest)?;
         if let Some(frozen) = upkeep.frozen.take() {
             self.change_version(|version| version.end_checkpoint(&frozen.since, run));
@@ -153,26 +164,14 @@ impl Store {
         write().inspect_err(|_| self.discard(&path))
     }
 
-    fn sealed_manifest(
-        &self,
-        manifest: &Manifest,
-        frozen: &Frozen,
-        run: Option<&Arc<Run>>,
-    ) -> Result<Manifest> {
-        let mut manifest = manifest.clone();
-        for (entry, segment) in &frozen.since.segments {
-            // The zeros behind the last frame are of no use any more.
+    /// Cuts off the zeros behind the last frame of each segment, which are of no use any more.
+    fn seal(&self, since: &SinceCheckpoint) -> Result<()> {
+        for (entry, segment) in &since.segments {
             let file = segment.file(&*self.context.disk)?;
             file.finish_writing();
             file.truncate(entry.used_bytes).map_err(|error| failed("shorten", segment.path(), &error))?;
-            manifest.last_segment = entry.number;
-            manifest.segments.push(entry.clone());
         }
-        manifest.head = (*frozen.head).clone();
-        manifest.frame_crc = frozen.frame_crc;
-        manifest.runs.splice(0..0, run.map(|run| run.number()));
-        note_dead(&mut manifest, &frozen.since.dead_bytes);
-        Ok(manifest)
+        Ok(())
     }
 
     /// Makes `next` the manifest, on disk and here.
@@ -194,6 +193,20 @@ impl Store {
     pub(crate) fn run_path(&self, number: u32) -> PathBuf {
         FileName { number, kind: Kind::Run }.path(&self.context.folder)
     }
+}
+
+/// The manifest that follows from a checkpoint.
+fn sealed_manifest(manifest: &Manifest, frozen: &Frozen, run: Option<&Arc<Run>>) -> Manifest {
+    let mut manifest = manifest.clone();
+    for (entry, _) in &frozen.since.segments {
+        manifest.last_segment = entry.number;
+        manifest.segments.push(entry.clone());
+    }
+    manifest.head = (*frozen.head).clone();
+    manifest.frame_crc = frozen.frame_crc;
+    manifest.runs.splice(0..0, run.map(|run| run.number()));
+    note_dead(&mut manifest, &frozen.since.dead_bytes);
+    manifest
 }
 
 /// Counts values as dead that something newer has replaced.
