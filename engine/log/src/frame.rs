@@ -79,7 +79,7 @@ impl Header {
 
     /// The head's sequence once the frame has been applied.
     pub(crate) fn last_sequence(&self) -> Sequence {
-        Sequence((self.sequence.0 + u64::from(self.commits)).saturating_sub(1))
+        Sequence(self.sequence.0.saturating_add(u64::from(self.commits)).saturating_sub(1))
     }
 
     fn to_bytes(self) -> [u8; HEADER_BYTES] {

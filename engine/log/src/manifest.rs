@@ -50,9 +50,9 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// The part that lives, as far as is known: 1 is all of it.
+    /// The part that lives, as far as is known: 1 is all of it, and nothing is dead of no bytes at all.
     pub(crate) fn live_ratio(self) -> f64 {
-        if self.bytes == 0 { 0.0 } else { 1.0 - self.dead_bytes.min(self.bytes) as f64 / self.bytes as f64 }
+        if self.bytes == 0 { 1.0 } else { 1.0 - self.dead_bytes.min(self.bytes) as f64 / self.bytes as f64 }
     }
 }
 
@@ -98,7 +98,7 @@ impl Manifest {
             bytes: sum.bytes + values.bytes,
             dead_bytes: sum.dead_bytes + values.dead_bytes,
         });
-        (Some(self.segments.len() as f64), Some(if sum.bytes == 0 { 1.0 } else { sum.live_ratio() }))
+        (Some(self.segments.len() as f64), Some(sum.live_ratio()))
     }
 
     /// Where it lies in the tenant's folder.

@@ -35,8 +35,9 @@ impl Default for LogOptions {
 
 /// The namespaces of one data directory.
 pub struct LogProvider {
-    stores: LocalStores<Store>,
+    /// Comes first, so that the threads have ended before the data directory is given back.
     upkeepers: Arc<Upkeepers>,
+    stores: LocalStores<Store>,
 }
 
 impl LogProvider {

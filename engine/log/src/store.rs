@@ -88,8 +88,10 @@ pub(crate) struct Store {
     writer: Mutex<Writer>,
     /// A write has come to its end.
     written: Condvar,
-    /// Held by whoever changes files other than the active segment; taken before `writer`.
+    /// Held by whoever changes files other than segments that are not sealed; taken before `making`.
     upkeep: Mutex<Upkeep>,
+    /// Held while a segment is made ahead; taken before `writer`.
+    making: Mutex<()>,
     last_page: log::LastPage,
     /// Upkeep has been asked for and has not begun.
     turn_asked: AtomicBool,
@@ -127,9 +129,11 @@ impl Store {
         self.writer.lock().refusal.is_some()
     }
 
-    /// Waits for a running write and takes no more; whoever asks for one gets `reason`. Versions stay
-    /// readable.
+    /// Waits for a running write and for running upkeep, and takes no more; whoever asks for a write gets
+    /// `reason`. Versions stay readable. From here on the folder may be another store's.
     pub(crate) fn close(&self, reason: StorageError) {
+        let _upkeep = self.upkeep.lock();
+        let _making = self.making.lock();
         let mut writer = self.idle_writer();
         writer.refusal = Some(reason);
         writer.active = None;

@@ -1,13 +1,13 @@
 //! Threads that look after the files of all tenants: checkpoints, merging, packing, segments made ahead.
 //!
-//! Promises: a fixed, small number of threads, started when there is something to do and ended with the
-//! provider; a store is worked on by one of them at a time; a store whose upkeep fails is left alone for a
-//! while. When memory is short, every store is asked whether it should give some back. Deliberately unknown:
-//! what upkeep does.
+//! Promises: a fixed, small number of threads, started when there is something to do; once the [`Upkeepers`]
+//! are gone, so are the threads, and no file is touched any more. After a failure a thread pauses. When memory
+//! is short, every store is asked whether it should give some back. Deliberately unknown: what upkeep does; a
+//! store sees to it that no two threads do the same to it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nimbus_io::Clock;
@@ -18,7 +18,7 @@ use crate::store::Store;
 
 /// Upkeep is mostly writing; two threads keep a disk busy.
 const THREADS: usize = 2;
-/// How long a store is left alone after a failure.
+/// How long a thread pauses after a failure.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// How often all stores are looked through while memory is short.
 const SWEEP_PAUSE_US: u64 = 100_000;
@@ -34,13 +34,15 @@ pub(crate) struct Upkeepers {
 struct Shared {
     work: Mutex<Work>,
     changed: Condvar,
+    /// It is over; wakes threads that pause.
+    ended: Condvar,
 }
 
 #[derive(Default)]
 struct Work {
     waiting: VecDeque<Weak<Store>>,
     stores: Vec<Weak<Store>>,
-    threads: usize,
+    threads: Vec<JoinHandle<()>>,
     idle_threads: usize,
     last_sweep_us: Option<u64>,
     over: bool,
@@ -97,11 +99,11 @@ impl Upkeepers {
     fn put(&self, store: Weak<Store>) {
         let mut work = self.shared.work.lock();
         work.waiting.push_back(store);
-        if work.idle_threads == 0 && work.threads < THREADS {
+        if work.idle_threads == 0 && work.threads.len() < THREADS {
             let shared = Arc::clone(&self.shared);
             let started = thread::Builder::new().name("nimbus-upkeep".into()).spawn(move || shared.run());
             match started {
-                Ok(_) => work.threads += 1,
+                Ok(thread) => work.threads.push(thread),
                 // Commits that have to wait for a checkpoint do it themselves.
                 Err(error) => tracing::warn!(%error, "a thread for upkeep could not be started"),
             }
@@ -112,8 +114,19 @@ impl Upkeepers {
 
 impl Drop for Upkeepers {
     fn drop(&mut self) {
-        self.shared.work.lock().over = true;
+        let threads = {
+            let mut work = self.shared.work.lock();
+            work.over = true;
+            std::mem::take(&mut work.threads)
+        };
         self.shared.changed.notify_all();
+        self.shared.ended.notify_all();
+        // Whoever owns the data directory next must not meet a checkpoint of ours. No write that these threads
+        // could wait for is still on its way: each holds on to the upkeepers until it is finished.
+        for thread in threads {
+            // A panic has been reported by the panic hook.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -129,11 +142,18 @@ impl Shared {
                     Ok(_) => break,
                     Err(error) => {
                         tracing::warn!(%error, "upkeep of a tenant failed; it is tried again later");
-                        thread::sleep(PAUSE_AFTER_FAILURE);
+                        self.pause();
                         break;
                     }
                 }
             }
+        }
+    }
+
+    fn pause(&self) {
+        let mut work = self.work.lock();
+        if !work.over {
+            self.ended.wait_for(&mut work, PAUSE_AFTER_FAILURE);
         }
     }
 

@@ -99,7 +99,8 @@ impl Frame {
         for _ in 0..header.commits {
             commits.push(reader.commit(&mut changes)?);
         }
-        if reader.at != bytes.len() {
+        let has_end = header.sequence.0.checked_add(u64::from(header.commits)).is_some();
+        if reader.at != bytes.len() || !has_end {
             return Err(malformed());
         }
         Ok(Self { bytes, header, sums_before, index_sums, commits, changes })

@@ -48,11 +48,13 @@ pub(crate) fn write_group(
         writer.commit(commit);
     }
     let Writer { out, placed, .. } = writer;
-    let Ok(payload_bytes) = u32::try_from(out.len() - begin - HEADER_BYTES) else {
+    // Places within the frame count from its header on.
+    let Ok(used_bytes) = u32::try_from(out.len() - begin) else {
         out.resize(begin, 0);
         placed.clear();
         return None;
     };
+    let payload_bytes = used_bytes - HEADER_BYTES as u32;
     let payload_crc = crc32fast::hash(&out[begin + HEADER_BYTES..]);
     let end = out.len().next_multiple_of(BLOCK_BYTES);
     out.resize(end, 0);
@@ -158,9 +160,10 @@ impl Writer<'_> {
 
     /// Appends bytes and answers where in the frame they are.
     fn bytes(&mut self, bytes: &[u8]) -> Range<u32> {
+        // A frame so long that these wrap is refused as a whole.
         let begin = (self.out.len() - self.begin) as u32;
         self.out.extend_from_slice(bytes);
-        begin..begin + bytes.len() as u32
+        begin..begin.wrapping_add(bytes.len() as u32)
     }
 
     fn u32(&mut self, number: u32) {

@@ -99,11 +99,6 @@ impl PackWriter {
         Ok(position)
     }
 
-    /// Bytes of all values added.
-    pub(crate) fn value_bytes(&self) -> u64 {
-        self.value_bytes
-    }
-
     /// Writes what is left and makes the file durable.
     pub(crate) fn finish(mut self) -> Result<PackSummary> {
         if !self.raw.is_empty() {

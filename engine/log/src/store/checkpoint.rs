@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use nimbus_namespace::{Direction, Head, Result};
+use parking_lot::MutexGuard;
 
 use super::Store;
 use super::version::{ValueFile, Version};
@@ -60,16 +61,26 @@ impl Store {
             self.checkpoint()?;
             return Ok(true);
         }
-        let mut upkeep = self.upkeep.lock();
+        let Some(mut upkeep) = self.begin_upkeep() else { return Ok(false) };
         Ok(self.merge_runs(&mut upkeep)? || self.pack(&mut upkeep)?)
+    }
+
+    /// The right to change files; `None` once the store takes no more writes, for the folder may then be
+    /// another store's.
+    fn begin_upkeep(&self) -> Option<MutexGuard<'_, Upkeep>> {
+        let upkeep = self.upkeep.lock();
+        (!self.has_stopped()).then_some(upkeep)
     }
 
     /// Whether the delta has grown as far as it should.
     pub(crate) fn is_checkpoint_due(&self) -> bool {
-        let memory_bytes = self.writer.lock().since_checkpoint.memory.bytes();
+        let since = &self.writer.lock().since_checkpoint;
+        let memory_bytes = since.memory.bytes();
         // A store that is pressed by what leads to its runs would gain nothing by a checkpoint.
         let is_most_of_it = memory_bytes > self.context.share.pinned() / 2;
-        memory_bytes >= self.sizes.checkpoint || (is_most_of_it && self.context.share.is_pressed())
+        let is_pressed = is_most_of_it && self.context.share.is_pressed();
+        // Without any frame a checkpoint would give nothing back.
+        !since.segments.is_empty() && (memory_bytes >= self.sizes.checkpoint || is_pressed)
     }
 
     /// Whether there is something to do that [`Store::maintain`] would find.
@@ -79,14 +90,15 @@ impl Store {
 
     /// Writes what has been committed so far to a run.
     pub(crate) fn checkpoint(&self) -> Result<()> {
-        let mut upkeep = self.upkeep.lock();
+        let Some(mut upkeep) = self.begin_upkeep() else { return Ok(()) };
         if upkeep.frozen.is_none() {
             upkeep.frozen = self.freeze();
         }
         let Some(frozen) = &upkeep.frozen else { return Ok(()) };
         let begin_us = self.clock.monotonic_us();
+        self.seal(&frozen.since)?;
         let run = self.write_delta(&frozen.delta, &upkeep.manifest)?;
-        let manifest = self.sealed_manifest(&upkeep.manifest, frozen, run.as_ref())?;
+        let manifest = sealed_manifest(&upkeep.manifest, frozen, run.as_ref());
         self.publish(&mut upkeep.manifest, manifest)?;
         if let Some(frozen) = upkeep.frozen.take() {
             self.change_version(|version| version.end_checkpoint(&frozen.since, run));
@@ -154,26 +166,14 @@ impl Store {
         write().inspect_err(|_| self.discard(&path))
     }
 
-    fn sealed_manifest(
-        &self,
-        manifest: &Manifest,
-        frozen: &Frozen,
-        run: Option<&Arc<Run>>,
-    ) -> Result<Manifest> {
-        let mut manifest = manifest.clone();
-        for (entry, segment) in &frozen.since.segments {
-            // The zeros behind the last frame are of no use any more.
+    /// Cuts off the zeros behind the last frame of each segment, which are of no use any more.
+    fn seal(&self, since: &SinceCheckpoint) -> Result<()> {
+        for (entry, segment) in &since.segments {
             let file = segment.file(&*self.context.disk)?;
             file.finish_writing();
             file.truncate(entry.used_bytes).map_err(|error| failed("shorten", segment.path(), &error))?;
-            manifest.last_segment = entry.number;
-            manifest.segments.push(entry.clone());
         }
-        manifest.head = (*frozen.head).clone();
-        manifest.frame_crc = frozen.frame_crc;
-        manifest.runs.splice(0..0, run.map(|run| run.number()));
-        note_dead(&mut manifest, &frozen.since.dead_bytes);
-        Ok(manifest)
+        Ok(())
     }
 
     /// Makes `next` the manifest, on disk and here.
@@ -195,6 +195,20 @@ impl Store {
     pub(crate) fn run_path(&self, number: u32) -> PathBuf {
         FileName { number, kind: Kind::Run }.path(&self.context.folder)
     }
+}
+
+/// The manifest that follows from a checkpoint.
+fn sealed_manifest(manifest: &Manifest, frozen: &Frozen, run: Option<&Arc<Run>>) -> Manifest {
+    let mut manifest = manifest.clone();
+    for (entry, _) in &frozen.since.segments {
+        manifest.last_segment = entry.number;
+        manifest.segments.push(entry.clone());
+    }
+    manifest.head = (*frozen.head).clone();
+    manifest.frame_crc = frozen.frame_crc;
+    manifest.runs.splice(0..0, run.map(|run| run.number()));
+    note_dead(&mut manifest, &frozen.since.dead_bytes);
+    manifest
 }
 
 /// Counts values as dead that something newer has replaced.

@@ -128,7 +128,8 @@ impl Store {
         let run = self.write_run(moved.len() as u64, false, |writer| {
             let placed = moved.iter().zip(&places);
             placed.into_iter().try_for_each(|((key, _), place)| writer.add(key, Slot::At(*place)))
-        })?;
+        });
+        let run = run.inspect_err(|_| self.discard(&path))?;
         let values = Values { bytes: pack.value_bytes(), dead_bytes: 0 };
         Ok(run.map(|run| Packed { entry: PackEntry { number, values }, pack: (number, Arc::new(pack)), run }))
     }
@@ -139,8 +140,11 @@ impl Store {
             self.context.share.forget(*number);
             let path = match version.file(*number) {
                 Some(ValueFile::Segment(segment)) => {
-                    // A segment that cannot be opened cannot be read by anybody.
-                    let _ = segment.file(&*self.context.disk);
+                    // One that cannot be opened now keeps its name until the tenant is next opened: an
+                    // older snapshot may still read it.
+                    if segment.file(&*self.context.disk).is_err() {
+                        continue;
+                    }
                     segment.path().to_owned()
                 }
                 _ => self.pack_path(*number),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nimbus_namespace::Counter;
 
 use super::Store;
+use super::version::ValueFile;
 
 /// A figure that only grows.
 #[derive(Debug, Default)]
@@ -55,6 +56,11 @@ impl Store {
         };
         let commits_per_sync = counts.commits.get() as f64 / (counts.frames.get().max(1)) as f64;
         let run_bytes: u64 = version.runs.iter().map(|run| run.file_bytes()).sum();
+        let packs = version.files.iter().filter_map(|(_, file)| match file {
+            ValueFile::Pack(pack) => Some(pack.file_bytes()),
+            ValueFile::Segment(_) => None,
+        });
+        let (packs, pack_bytes) = packs.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
         let known = [
             ("commits_total", counts.commits.get() as f64),
             ("groups_total", counts.frames.get() as f64),
@@ -68,6 +74,8 @@ impl Store {
             ("delta_bytes", since.1 as f64),
             ("runs", version.runs.len() as f64),
             ("run_bytes", run_bytes as f64),
+            ("packs", f64::from(packs)),
+            ("pack_bytes", pack_bytes as f64),
             ("pinned_bytes", share.pinned() as f64),
             ("cached_bytes", share.used().saturating_sub(share.pinned()) as f64),
             ("cache_hits_total", share.hits() as f64),

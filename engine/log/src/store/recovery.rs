@@ -69,6 +69,7 @@ fn tidy(context: &Context, manifest: &Manifest) -> Result<(Vec<FileName>, u32)> 
         return Err(corrupt(&missing, 0, "the file is missing, which the manifest names"));
     }
     let mut unread = Vec::new();
+    let mut leftovers = Vec::new();
     let mut next_file = manifest.next_file;
     for path in &listed {
         let unfinished = path.file_name().is_some_and(|name| name == UNFINISHED);
@@ -81,8 +82,16 @@ fn tidy(context: &Context, manifest: &Manifest) -> Result<(Vec<FileName>, u32)> 
             }
         }
         if unfinished || name.is_some_and(|name| !named.contains(&name)) {
-            disk.remove(path).map_err(|error| failed("remove", path, &error))?;
+            leftovers.push(path);
         }
+    }
+    if !leftovers.is_empty() {
+        // After a failed sync the manifest that is seen may not be the one that would survive a crash, and
+        // the other one may name these files.
+        disk.sync_directory(folder).map_err(|error| failed("sync", folder, &error))?;
+    }
+    for path in leftovers {
+        disk.remove(path).map_err(|error| failed("remove", path, &error))?;
     }
     unread.sort_unstable();
     Ok((unread, next_file))
@@ -117,6 +126,7 @@ fn assemble(
         frame_crc: manifest.frame_crc,
         active: None,
         spare: None,
+        newest_segment: manifest.last_segment,
         next_segment_bytes: surroundings.sizes.first_segment,
         next_file,
         since_checkpoint: SinceCheckpoint::new(share.charge(0)),
@@ -140,6 +150,7 @@ fn assemble(
         writer: Mutex::new(writer),
         written: Condvar::new(),
         upkeep: Mutex::new(Upkeep::new(manifest)),
+        making: Mutex::default(),
         last_page: super::log::LastPage::default(),
         turn_asked: std::sync::atomic::AtomicBool::new(false),
         counts: Counts::default(),
@@ -157,19 +168,19 @@ struct Unread {
 impl Store {
     /// Applies the frames of segments since the last checkpoint.
     fn replay(&self, names: &[FileName]) -> Result<()> {
-        let mut ended = false;
+        let mut never_begun = Vec::new();
         for (at, name) in names.iter().enumerate() {
             let Some(unread) = self.read_segment(*name)? else {
-                // No frame was acknowledged in a segment without a header, nor in any after it.
-                ended = true;
-                self.discard(&self.segment_path(name.number));
+                // No frame was acknowledged in a segment without a header. The log may have gone past it: it
+                // was made ahead and not used. Had it held frames, the next one would not follow.
+                never_begun.push(name);
                 continue;
             };
-            if ended {
-                return Err(corrupt(unread.segment.path(), 0, "the segment before it was never begun"));
-            }
             let is_last = at + 1 == names.len();
             self.replay_segment(&unread, is_last || !self.any_begun(&names[at + 1..])?)?;
+        }
+        for name in never_begun {
+            self.discard(&self.segment_path(name.number));
         }
         Ok(())
     }
@@ -225,11 +236,12 @@ impl Store {
         let Unread { segment, header, bytes, .. } = unread;
         let damaged = |block: usize, what: &str| corrupt(segment.path(), (block * BLOCK_BYTES) as u64, what);
         {
-            let writer = self.writer.lock();
+            let mut writer = self.writer.lock();
             if header.previous_crc != writer.frame_crc || header.base_sequence != writer.head.sequence.next()
             {
                 return Err(damaged(0, "the segment does not follow the one before"));
             }
+            writer.newest_segment = segment.number();
         }
         let mut block = 1;
         loop {

@@ -2,6 +2,9 @@
 
 mod crash_points;
 mod damage;
+mod ownership;
 mod random_histories;
+mod segments_ahead;
+mod threads;
 mod upkeep;
 mod world;

@@ -33,6 +33,8 @@ pub(crate) struct Writer {
     pub(crate) active: Option<Active>,
     /// A segment made ahead.
     pub(crate) spare: Option<Spare>,
+    /// The greatest number of a segment that has ever taken a frame, or was to.
+    pub(crate) newest_segment: u32,
     /// Size of the next segment to be made.
     pub(crate) next_segment_bytes: u64,
     pub(crate) next_file: u32,
@@ -124,6 +126,7 @@ impl Store {
             base_sequence: writer.head.sequence.next(),
             tenant: self.tenant.clone(),
         };
+        writer.newest_segment = spare.number;
         let mirror = Mirror::new(spare.bytes);
         writer.since_checkpoint.memory.grow(mirror.memory_bytes() as u64);
         let segment = Arc::new(Segment::live(
@@ -144,6 +147,7 @@ impl Store {
 
     /// Makes a segment ahead, if it is time to.
     pub(crate) fn prepare_spare(&self) -> Result<bool> {
+        let _making = self.making.lock();
         let (number, bytes) = {
             let mut writer = self.writer.lock();
             if !writer.wants_spare(&self.sizes) {
@@ -152,16 +156,20 @@ impl Store {
             (writer.draw_number()?, writer.draw_segment_bytes(&self.sizes, 0))
         };
         let spare = self.make_segment(number, bytes)?;
+        self.offer_spare(spare);
+        Ok(true)
+    }
+
+    /// Keeps a segment that was made ahead for when it is needed.
+    pub(crate) fn offer_spare(&self, spare: Spare) {
         let mut writer = self.writer.lock();
-        let after_active = writer.active.as_ref().is_none_or(|active| active.segment.number() < number);
-        if writer.spare.is_none() && after_active && writer.refusal.is_none() {
+        if writer.spare.is_none() && spare.number > writer.newest_segment && writer.refusal.is_none() {
             writer.spare = Some(spare);
         } else {
             // The log went on without it; numbers of segments ascend.
             drop(writer);
-            self.discard(&self.segment_path(number));
+            self.discard(&self.segment_path(spare.number));
         }
-        Ok(true)
     }
 
     fn draw_salt(&self) -> u32 {
@@ -170,7 +178,7 @@ impl Store {
         u32::from_le_bytes(salt)
     }
 
-    fn make_segment(&self, number: u32, bytes: u64) -> Result<Spare> {
+    pub(crate) fn make_segment(&self, number: u32, bytes: u64) -> Result<Spare> {
         let path = self.segment_path(number);
         let make = || {
             let file = self.context.disk.create(&path, bytes)?;

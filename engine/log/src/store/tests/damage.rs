@@ -61,7 +61,7 @@ fn matters(path: &Path, bytes: &[u8], offset: usize) -> bool {
 }
 
 /// Reads everything and scrubs. Whether damage was reported; wrong data fails the test.
-fn finds_damage(world: &mut World) -> bool {
+pub(super) fn finds_damage(world: &mut World) -> bool {
     if let Err(error) = world.open() {
         assert!(is_corruption(&error) || matches!(error, StorageError::Unavailable(_)), "{error}");
         return true;

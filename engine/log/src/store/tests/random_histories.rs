@@ -10,9 +10,12 @@ use std::sync::Arc;
 use nimbus_io::{Disk, Fault, Operation, Unsynced};
 use nimbus_namespace::conformance::CommitBuilder;
 use nimbus_namespace::{Result, StorageError};
+use nimbus_types::Sequence;
 
+use super::damage::finds_damage;
 use super::world::{World, assert_reads, folder};
-use crate::store::Version;
+use crate::store::writer::Spare;
+use crate::store::{Store, Version};
 
 const SEEDS: u64 = 300;
 const STEPS: u64 = 60;
@@ -24,13 +27,62 @@ fn setting(name: &str, default: u64) -> u64 {
 /// A snapshot and what it has to show for as long as it lives.
 type Held = (Arc<Version>, CommitBuilder);
 
-fn step(world: &mut World, held: &mut Vec<Held>) -> Result<()> {
-    match world.below(16) {
-        0..=7 => world.commit(),
+/// What a history holds on to while the log goes on.
+#[derive(Default)]
+struct Beside {
+    snapshots: Vec<Held>,
+    /// A segment that upkeep has made and not offered yet.
+    made: Option<Spare>,
+    /// A store that was closed after it had stopped, and may still have users.
+    closed: Option<Store>,
+}
+
+fn step(world: &mut World, beside: &mut Beside) -> Result<()> {
+    let held = &mut beside.snapshots;
+    match world.below(22) {
+        0..=6 => world.commit(),
+        7 => world.commit_many(),
         8 => world.store().checkpoint(),
         9 | 10 => world.store().maintain().map(drop),
         11 => world.trim(),
         12 => {
+            while world.store().maintain()? {}
+            Ok(())
+        }
+        16 => {
+            beside.clear();
+            world.open()?;
+            if !world.disk.is_powered() {
+                return Err(StorageError::Io("power failed as the tenant was opened".into()));
+            }
+            world.assert_recovered();
+            Ok(())
+        }
+        17 if beside.made.is_none() => {
+            let number = world.store().writer.lock().draw_number()?;
+            beside.made = Some(world.store().make_segment(number, 16 << (10 + world.below(3)))?);
+            Ok(())
+        }
+        18 => {
+            if let Some(spare) = beside.made.take() {
+                world.store().offer_spare(spare);
+            }
+            Ok(())
+        }
+        19 => {
+            if let Some(closed) = &beside.closed {
+                let before = world.disk.operations();
+                assert!(!closed.maintain()?);
+                closed.checkpoint()?;
+                let _refused = closed.trim_log(Sequence(u64::MAX));
+                assert_eq!(world.disk.operations(), before, "a closed store changes nothing");
+            }
+            Ok(())
+        }
+        // Everything that the log does not need goes into packs, and packs into packs.
+        20 => {
+            world.trim_all()?;
+            world.store().checkpoint()?;
             while world.store().maintain()? {}
             Ok(())
         }
@@ -51,19 +103,32 @@ fn step(world: &mut World, held: &mut Vec<Held>) -> Result<()> {
     }
 }
 
+impl Beside {
+    /// The store that it all belongs to goes.
+    fn clear(&mut self) {
+        self.snapshots.clear();
+        self.made = None;
+    }
+}
+
 fn place_fault(world: &World) {
-    const OPERATIONS: [Option<Operation>; 6] = [
+    const OPERATIONS: [Option<Operation>; 9] = [
         None,
         None,
         Some(Operation::Write),
         Some(Operation::Sync),
         Some(Operation::Rename),
         Some(Operation::SyncDirectory),
+        Some(Operation::Create),
+        Some(Operation::Truncate),
+        Some(Operation::Remove),
     ];
     const FAULTS: [Fault; 3] = [Fault::InputOutputError, Fault::CrashDuring, Fault::CrashAfter];
     let operation = OPERATIONS[world.below(OPERATIONS.len() as u64) as usize];
     let fault = FAULTS[world.below(FAULTS.len() as u64) as usize];
-    world.disk.place_fault(operation, 1 + world.below(25), fault);
+    // Kinds of operations that are seldom are met soon.
+    let within = if matches!(operation, None | Some(Operation::Write)) { 25 } else { 4 };
+    world.disk.place_fault(operation, 1 + world.below(within), fault);
 }
 
 /// Opens the tenant again, through crashes and failures of the recovery itself.
@@ -97,22 +162,38 @@ fn recover(world: &mut World) {
 
 fn history(seed: u64) -> u64 {
     let mut world = World::new(seed);
-    let mut held: Vec<Held> = Vec::new();
+    let mut beside = Beside::default();
     let is_faulty = world.below(4) != 0;
     for _ in 0..STEPS {
         if is_faulty && world.below(6) == 0 {
             place_fault(&world);
         }
-        if let Err(error) = step(&mut world, &mut held) {
+        if let Err(error) = step(&mut world, &mut beside) {
             assert!(matches!(error, StorageError::Io(_)), "{error}");
-            held.clear();
+            beside.clear();
+            beside.closed = None;
+            if let Some(store) = world.store.take().filter(|_| world.disk.is_powered()) {
+                store.close(StorageError::Unavailable("the namespace has been reopened".into()));
+                beside.closed = Some(store);
+            }
             recover(&mut world);
         }
     }
     world.restart(Unsynced::Any);
     world.open().unwrap();
     world.assert_recovered();
-    contents(&world)
+    let contents = contents(&world);
+    flip(&mut world);
+    contents
+}
+
+/// A bit of any file turns over: the damage is told, or does not matter.
+fn flip(world: &mut World) {
+    world.store = None;
+    let files = world.disk.list(&folder()).unwrap();
+    let file = &files[world.below(files.len() as u64) as usize];
+    world.disk.flip_bit(file).unwrap();
+    finds_damage(world);
 }
 
 /// A hash of every byte of every file.

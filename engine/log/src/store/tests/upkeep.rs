@@ -57,6 +57,19 @@ fn a_trimmed_log_leaves_packs_of_what_lives() {
 }
 
 #[test]
+fn packs_of_empty_values_are_left_alone() {
+    let mut world = World::new(5);
+    commit_values(&mut world, 0..40, 0);
+    world.store().checkpoint().unwrap();
+    let before = world.model.sequence().next();
+    world.model.trim(before);
+    world.store().trim_log(before).unwrap();
+    let times = (0..50).take_while(|_| world.store().maintain().unwrap()).count();
+    assert!(times < 10, "upkeep never comes to its end");
+    world.assert_sound();
+}
+
+#[test]
 fn a_full_disk_refuses_writes_and_loses_nothing() {
     let mut world = World::new(3);
     commit_values(&mut world, 0..10, 900);

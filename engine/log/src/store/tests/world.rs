@@ -96,8 +96,17 @@ impl World {
 
     /// Commits a random group. An error says that it was not acknowledged.
     pub(super) fn commit(&mut self) -> Result<()> {
+        self.commit_group(1 + self.below(4))
+    }
+
+    /// Commits a random group that is large enough to be applied beside readers.
+    pub(super) fn commit_many(&mut self) -> Result<()> {
+        self.commit_group(30 + self.below(20))
+    }
+
+    fn commit_group(&mut self, commits: u64) -> Result<()> {
         let mut next = self.model.clone();
-        let commits: Vec<_> = (0..=self.below(3)).map(|_| self.changes()).collect();
+        let commits: Vec<_> = (0..commits).map(|_| self.changes()).collect();
         let group = next.group(commits);
         let expected = self.model.sequence();
         self.unacknowledged = Some(next);
@@ -108,7 +117,15 @@ impl World {
 
     /// Trims a random part of the log.
     pub(super) fn trim(&mut self) -> Result<()> {
-        let before = Sequence(self.below(self.model.sequence().0 + 2));
+        self.trim_before(Sequence(self.below(self.model.sequence().0 + 2)))
+    }
+
+    /// Trims all of the log.
+    pub(super) fn trim_all(&mut self) -> Result<()> {
+        self.trim_before(self.model.sequence().next())
+    }
+
+    fn trim_before(&mut self, before: Sequence) -> Result<()> {
         let mut next = self.model.clone();
         next.trim(before);
         self.unacknowledged = Some(next);

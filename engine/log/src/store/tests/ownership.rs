@@ -1,0 +1,119 @@
+//! Who may touch the folder: a store until it is closed, and what it leaves there when something fails.
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
+
+use nimbus_io::{Disk, Fault, Operation, Unsynced};
+use nimbus_namespace::StorageError;
+use nimbus_types::Sequence;
+
+use super::world::{World, folder};
+use crate::cache::Budget;
+use crate::name::{FileName, Kind};
+
+/// Four runs to be merged, and sealed segments to be packed behind them.
+fn with_work(seed: u64) -> World {
+    let mut world = World::new(seed);
+    for _ in 0..4 {
+        for _ in 0..3 {
+            world.commit().unwrap();
+        }
+        world.store().checkpoint().unwrap();
+    }
+    let before = world.model.sequence().next();
+    world.model.trim(before);
+    world.store().trim_log(before).unwrap();
+    world
+}
+
+fn closed() -> StorageError {
+    StorageError::Unavailable("closed by a test".into())
+}
+
+#[test]
+fn a_closed_store_changes_no_file() {
+    let mut world = with_work(1);
+    world.commit().unwrap();
+    world.store().close(closed());
+    let before = world.disk.operations();
+    world.store().checkpoint().unwrap();
+    assert!(!world.store().maintain().unwrap());
+    assert!(!world.store().prepare_spare().unwrap());
+    assert!(matches!(world.store().trim_log(Sequence(1_000)), Err(StorageError::Unavailable(_))));
+    assert_eq!(world.disk.operations(), before);
+    world.open().unwrap();
+    world.assert_sound();
+}
+
+#[test]
+fn closing_waits_for_upkeep() {
+    let world = with_work(2);
+    let store = world.store();
+    thread::scope(|scope| {
+        let (upkeep, making) = (store.upkeep.lock(), store.making.lock());
+        let closing = scope.spawn(|| store.close(closed()));
+        // Time in which one that did not wait would be found out.
+        thread::sleep(Duration::from_millis(30));
+        assert!(!closing.is_finished(), "it did not wait for work on sealed files");
+        drop(upkeep);
+        thread::sleep(Duration::from_millis(30));
+        assert!(!closing.is_finished(), "it did not wait for a segment being made");
+        drop(making);
+    });
+    assert!(store.has_stopped());
+}
+
+/// A manifest whose sync failed is seen by whoever opens the tenant next, and may yet be lost.
+#[test]
+fn files_are_removed_only_under_a_manifest_that_is_durable() {
+    for seed in 0..40 {
+        let mut world = with_work(seed);
+        let nth = 1 + world.below(4);
+        world.disk.place_fault(Some(Operation::SyncDirectory), nth, Fault::InputOutputError);
+        while world.store().maintain().is_ok_and(|more| more) {}
+        world.open().unwrap();
+        world.restart(Unsynced::Any);
+        world.open().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        world.assert_recovered();
+    }
+}
+
+#[test]
+fn upkeep_that_fails_leaves_no_file_behind() {
+    for nth in 1..60 {
+        let world = with_work(3);
+        world.disk.place_fault(None, nth, Fault::InputOutputError);
+        let outcome = (|| {
+            while world.store().maintain()? {}
+            world.store().checkpoint()
+        })();
+        // A file that cannot be removed is removed when the tenant is next opened.
+        if outcome.is_ok() || world.store().has_stopped() {
+            continue;
+        }
+        let version = world.store().version();
+        let runs = version.runs.iter().map(|run| FileName { number: run.number(), kind: Kind::Run });
+        let known: BTreeSet<FileName> = runs.collect();
+        for name in world.disk.list(&folder()).unwrap().iter().filter_map(|path| FileName::of(path)) {
+            let is_known = match name.kind {
+                Kind::Segment => true,
+                Kind::Run => known.contains(&name),
+                Kind::Pack => version.file(name.number).is_some(),
+            };
+            assert!(is_known, "operation {nth}: {name:?}");
+        }
+    }
+}
+
+#[test]
+fn without_anything_to_write_down_a_short_memory_asks_for_nothing() {
+    let mut world = World::new(4);
+    world.surroundings.budget = Budget::new(1 << 10);
+    world.open().unwrap();
+    // A segment that was begun, and whose first frame was cut short, takes memory and holds no frame.
+    world.store().writer.lock().since_checkpoint.memory.grow(1 << 10);
+    assert!(world.surroundings.budget.is_short());
+    assert!(!world.store().maintain().unwrap());
+    assert!(!world.store().wants_upkeep());
+}
