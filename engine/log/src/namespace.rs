@@ -16,7 +16,7 @@ use nimbus_namespace::{
 use nimbus_types::Sequence;
 use tokio::sync::oneshot;
 
-use crate::store::{Pending, Store, Version};
+use crate::store::{Pending, Shared, Store};
 use crate::upkeep::Upkeepers;
 
 /// One tenant's open store. Handles of the same tenant share it.
@@ -60,7 +60,7 @@ impl Namespace for LogNamespace {
     }
 
     fn snapshot(&self) -> Answer<'_, Box<dyn Snapshot>> {
-        Ok(Box::new(LogSnapshot(self.store.version())) as Box<dyn Snapshot>).into()
+        Ok(Box::new(LogSnapshot(self.store.snapshot())) as Box<dyn Snapshot>).into()
     }
 
     fn commit(&self, expected: Sequence, group: Arc<CommitGroup>) -> Answer<'static, Head> {
@@ -107,7 +107,7 @@ impl Namespace for LogNamespace {
 }
 
 /// A view of one version.
-struct LogSnapshot(Arc<Version>);
+struct LogSnapshot(Shared);
 
 impl Snapshot for LogSnapshot {
     fn head(&self) -> &Head {

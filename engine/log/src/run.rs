@@ -49,6 +49,10 @@ pub(crate) struct Run {
     _charge: Charge,
 }
 
+/// The block of a run in which a key was last looked for.
+#[derive(Default)]
+pub(crate) struct NearBlock(Option<(usize, Block)>);
+
 /// What of a run is held in memory.
 struct Parts {
     footer: Footer,
@@ -88,6 +92,19 @@ impl Run {
         }
         let Some(ordinal) = self.parts.fences.block_of(key) else { return Ok(None) };
         self.block(ordinal)?.get(key).map_err(|_| self.malformed(ordinal))
+    }
+
+    /// As [`Run::get`], for keys that are asked one after the other and often lie in the same block.
+    pub(crate) fn get_near(&self, key: &[u8], near: &mut NearBlock) -> Result<Option<OwnedSlot>> {
+        if format::is_filtered(key) && !self.parts.filter.may_hold(key) {
+            return Ok(None);
+        }
+        let Some(ordinal) = self.parts.fences.block_of(key) else { return Ok(None) };
+        let block = match near {
+            NearBlock(Some((at, block))) if *at == ordinal => block,
+            _ => &near.0.insert((ordinal, self.block(ordinal)?)).1,
+        };
+        block.get(key).map_err(|_| self.malformed(ordinal))
     }
 
     /// A cursor over the entries with `start <= key < end`.

@@ -39,6 +39,10 @@ impl Mirror {
     }
 }
 
+/// The page of a segment from which a value was last read, with its segment's number and its own.
+#[derive(Default)]
+pub(crate) struct NearPage(Option<((u32, u32), Bytes)>);
+
 /// A segment as readers see it.
 pub(crate) struct Segment {
     number: u32,
@@ -109,7 +113,13 @@ impl Segment {
     }
 
     /// The value at a position of this segment.
-    pub(crate) fn value(&self, disk: &dyn Disk, share: &Share, position: Position) -> Result<Bytes> {
+    pub(crate) fn value(
+        &self,
+        disk: &dyn Disk,
+        share: &Share,
+        position: Position,
+        near: &mut NearPage,
+    ) -> Result<Bytes> {
         let (begin, length) = (position.offset as usize, position.length as usize);
         if let Some(mirror) = &self.mirror {
             // The mirror was written, or checked when it was read, in this process.
@@ -120,7 +130,7 @@ impl Segment {
                 .ok_or_else(|| self.damaged(position, "no frame is where a value should be"));
         }
         let offset = u64::from(position.block) * BLOCK_BYTES as u64 + u64::from(position.offset);
-        let value = self.read(disk, share, offset, length)?;
+        let value = self.read(disk, share, offset, length, near)?;
         if position.matches(&value) {
             Ok(value)
         } else {
@@ -129,13 +139,23 @@ impl Segment {
     }
 
     /// Bytes of a sealed segment, through the cache where they lie within one page of it.
-    fn read(&self, disk: &dyn Disk, share: &Share, offset: u64, length: usize) -> Result<Bytes> {
+    fn read(
+        &self,
+        disk: &dyn Disk,
+        share: &Share,
+        offset: u64,
+        length: usize,
+        near: &mut NearPage,
+    ) -> Result<Bytes> {
         let page_bytes = PAGE_BYTES as u64;
         let (page, within) = (offset / page_bytes, (offset % page_bytes) as usize);
         if within + length > PAGE_BYTES {
             return self.read_file(disk, offset, vec![0; length]);
         }
-        let content = if let Some(content) = share.block(self.number, page as u32) {
+        let place = (self.number, page as u32);
+        let content = if let Some((_, content)) = near.0.take().filter(|(at, _)| *at == place) {
+            content
+        } else if let Some(content) = share.block(self.number, page as u32) {
             content
         } else {
             let begin = page * page_bytes;
@@ -147,7 +167,9 @@ impl Segment {
         if within + length > content.len() {
             return Err(corrupt(&self.path, offset, "a value lies behind the end"));
         }
-        Ok(content.slice(within..within + length))
+        let value = content.slice(within..within + length);
+        near.0 = Some((place, content));
+        Ok(value)
     }
 
     /// Fills `into` from the file.

@@ -10,6 +10,7 @@ mod checkpoint;
 mod commit;
 mod compaction;
 mod counters;
+mod current;
 mod log;
 mod merging;
 mod recovery;
@@ -31,6 +32,8 @@ use crate::manifest::Manifest;
 use checkpoint::Upkeep;
 pub(crate) use commit::Pending;
 use counters::Counts;
+use current::Current;
+pub(crate) use current::Shared;
 use version::Context;
 pub(crate) use version::Version;
 use writer::Writer;
@@ -83,7 +86,7 @@ pub(crate) struct Store {
     clock: Arc<dyn Clock>,
     sizes: Sizes,
     /// What new snapshots see. Held for moments only.
-    current: Mutex<Arc<Version>>,
+    current: Current,
     /// Taken before `current`, never while it is held.
     writer: Mutex<Writer>,
     /// A write has come to its end.
@@ -115,13 +118,18 @@ impl Store {
     }
 
     /// What a new snapshot sees.
+    pub(crate) fn snapshot(&self) -> Shared {
+        self.current.share()
+    }
+
+    /// The newest version, for whoever looks after the store.
     pub(crate) fn version(&self) -> Arc<Version> {
-        Arc::clone(&self.current.lock())
+        self.current.newest()
     }
 
     /// The head as of the newest durable frame.
     pub(crate) fn head(&self) -> Arc<Head> {
-        Arc::clone(&self.current.lock().head)
+        Arc::clone(&self.current.newest().head)
     }
 
     /// Whether it takes no more writes.

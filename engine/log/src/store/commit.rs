@@ -182,7 +182,7 @@ impl Store {
         let dead_bytes = &mut since.dead_bytes;
         let mut apply = |delta: &mut Tree| applying.apply(delta, placed, dead_bytes);
         let (before, after) = if placed.len() > FEW_CHANGES {
-            let mut delta = self.current.lock().delta.clone();
+            let mut delta = self.version().delta.clone();
             let before = delta.memory_bytes();
             apply(&mut delta);
             let after = delta.memory_bytes();
@@ -208,7 +208,7 @@ impl Store {
 
     /// Changes the version, in place unless a snapshot holds it.
     pub(crate) fn change_version<T>(&self, change: impl FnOnce(&mut Version) -> T) -> T {
-        change(Arc::make_mut(&mut self.current.lock()))
+        self.current.change(change)
     }
 
     /// Whether so much waits for a checkpoint that commits have to wait, too.

@@ -22,7 +22,7 @@ use crate::manifest::{Manifest, PackEntry, Values};
 use crate::name::{FileName, Kind};
 use crate::pack::{Pack, PackWriter};
 use crate::position::Position;
-use crate::segment::Segment;
+use crate::segment::{NearPage, Segment};
 use crate::slot::Slot;
 
 /// A pack of which less than this lives is packed again.
@@ -116,8 +116,9 @@ impl Store {
         let mut places = Vec::with_capacity(moved.len());
         let mut write = || {
             let mut writer = PackWriter::create(&*self.context.disk, &path, number)?;
+            let mut near = NearPage::default();
             for (key, position) in moved {
-                let value = version.resolve(Slot::At(*position))?.unwrap_or_default();
+                let value = version.resolve(Slot::At(*position), &mut near)?.unwrap_or_default();
                 places.push(writer.add(key, &value, position.checksum)?);
             }
             writer.finish()?;

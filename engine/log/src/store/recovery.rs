@@ -18,6 +18,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::checkpoint::{Upkeep, sealed_segment};
 use super::counters::Counts;
+use super::current::Current;
 use super::version::{Context, ValueFile, Version};
 use super::writer::{Active, SinceCheckpoint, Writer};
 use super::{Store, Surroundings};
@@ -146,7 +147,7 @@ fn assemble(
         randomness: Arc::clone(&surroundings.randomness),
         clock: Arc::clone(&surroundings.clock),
         sizes: surroundings.sizes,
-        current: Mutex::new(Arc::new(version)),
+        current: Current::new(version),
         writer: Mutex::new(writer),
         written: Condvar::new(),
         upkeep: Mutex::new(Upkeep::new(manifest)),

@@ -16,8 +16,8 @@ use nimbus_namespace::{Direction, Entry, EntryPage, Head, KeyRange, PageBound, R
 use crate::cache::Share;
 use crate::pack::Pack;
 use crate::position::Position;
-use crate::run::{MergeCursor, Reading, Run};
-use crate::segment::Segment;
+use crate::run::{MergeCursor, NearBlock, Reading, Run};
+use crate::segment::{NearPage, Segment};
 use crate::slot::{Cursor, OwnedSlot, Slot};
 use crate::tree::Tree;
 
@@ -52,6 +52,14 @@ pub(crate) struct Version {
     pub(crate) files: Arc<[(u32, ValueFile)]>,
 }
 
+/// Where the last of several values was found; the next is often there, too.
+#[derive(Default)]
+struct Near {
+    /// One for each run, or none when a single key is looked up.
+    blocks: Vec<NearBlock>,
+    page: NearPage,
+}
+
 /// A key of all spaces together: the tag of the space, then the key in it.
 pub(crate) fn with_tagged<T>(space: Space, key: &[u8], work: impl FnOnce(&[u8]) -> T) -> T {
     const SHORT: usize = 128;
@@ -76,21 +84,27 @@ pub(crate) fn tagged(space: Space, key: &[u8]) -> Vec<u8> {
 impl Version {
     /// The value of one key.
     pub(crate) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>> {
-        with_tagged(space, key, |key| {
-            for tree in std::iter::once(&self.delta).chain(&self.frozen) {
-                if let Some(slot) = tree.get(key) {
-                    return self.resolve(slot);
-                }
+        with_tagged(space, key, |key| self.look_up(key, &mut Near::default()))
+    }
+
+    fn look_up(&self, key: &[u8], near: &mut Near) -> Result<Option<Bytes>> {
+        for tree in std::iter::once(&self.delta).chain(&self.frozen) {
+            if let Some(slot) = tree.get(key) {
+                return self.resolve(slot, &mut near.page);
             }
-            for run in &*self.runs {
-                match run.get(key)? {
-                    None => {}
-                    Some(OwnedSlot::Inline(value)) => return Ok(Some(value)),
-                    Some(slot) => return self.resolve(slot.borrow()),
-                }
+        }
+        for (ordinal, run) in self.runs.iter().enumerate() {
+            let found = match near.blocks.get_mut(ordinal) {
+                Some(block) => run.get_near(key, block)?,
+                None => run.get(key)?,
+            };
+            match found {
+                None => {}
+                Some(OwnedSlot::Inline(value)) => return Ok(Some(value)),
+                Some(slot) => return self.resolve(slot.borrow(), &mut near.page),
             }
-            Ok(None)
-        })
+        }
+        Ok(None)
     }
 
     /// Where the value of a key of all spaces lies, if it has one and the value is not in the index itself.
@@ -113,11 +127,13 @@ impl Version {
     pub(crate) fn get_many(&self, space: Space, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
         let mut bound = PageBound::new(keys.len());
         let mut values = Vec::with_capacity(keys.len());
+        let mut near = Near::default();
+        near.blocks.resize_with(self.runs.len(), NearBlock::default);
         for key in keys {
             if bound.is_reached() {
                 break;
             }
-            let value = self.get(space, key)?;
+            let value = with_tagged(space, key, |key| self.look_up(key, &mut near))?;
             bound.count(value.as_ref().map_or(0, Bytes::len));
             values.push(value);
         }
@@ -140,6 +156,7 @@ impl Version {
         let end = range.end.as_ref().map_or_else(|| vec![space.tag() + 1], |end| tagged(space, end));
         let mut cursor = self.cursor(&start, Some(&end), direction)?;
         let mut bound = PageBound::new(limit);
+        let mut near = NearPage::default();
         while let Some((key, slot)) = cursor.entry() {
             if slot != Slot::Removed {
                 // One entry beyond the page tells whether there is more; its value is not read.
@@ -148,7 +165,7 @@ impl Version {
                     break;
                 }
                 let key = Bytes::copy_from_slice(&key[1..]);
-                if let Some(value) = self.resolve(slot)? {
+                if let Some(value) = self.resolve(slot, &mut near)? {
                     bound.count(key.len() + value.len());
                     page.entries.push(Entry { key, value });
                 }
@@ -176,18 +193,18 @@ impl Version {
     }
 
     /// The value a slot stands for; `None` for a removal.
-    pub(crate) fn resolve(&self, slot: Slot<'_>) -> Result<Option<Bytes>> {
+    pub(crate) fn resolve(&self, slot: Slot<'_>, near: &mut NearPage) -> Result<Option<Bytes>> {
         match slot {
             Slot::Removed => Ok(None),
             Slot::Inline(value) => Ok(Some(Bytes::copy_from_slice(value))),
-            Slot::At(position) => self.value(position).map(Some),
+            Slot::At(position) => self.value(position, near).map(Some),
         }
     }
 
-    fn value(&self, position: Position) -> Result<Bytes> {
+    fn value(&self, position: Position, near: &mut NearPage) -> Result<Bytes> {
         let Context { disk, share, .. } = &*self.context;
         match self.file(position.file) {
-            Some(ValueFile::Segment(segment)) => segment.value(&**disk, share, position),
+            Some(ValueFile::Segment(segment)) => segment.value(&**disk, share, position, near),
             Some(ValueFile::Pack(pack)) => pack.read(position),
             None => Err(StorageError::Corruption(format!(
                 "a value should be in the missing file {}",
