@@ -6,6 +6,8 @@
 //! Deliberately unknown: which frames are live.
 
 mod header;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -181,13 +183,16 @@ impl Segment {
         Ok(into.into())
     }
 
-    /// The open file.
+    /// The open file. Whoever removes its name opens it here first, for those who still read it.
     pub(crate) fn file(&self, disk: &dyn Disk) -> Result<&Arc<dyn DiskFile>> {
         if let Some(file) = self.file.get() {
             return Ok(file);
         }
-        let file = disk.open(&self.path).map_err(|error| failed("open", &self.path, &error))?;
-        Ok(self.file.get_or_init(|| file))
+        match disk.open(&self.path) {
+            Ok(file) => Ok(self.file.get_or_init(|| file)),
+            // The name may have gone since, and then the file is open.
+            Err(error) => self.file.get().ok_or_else(|| failed("open", &self.path, &error)),
+        }
     }
 
     /// The frame at `block`, checked; `None` where the segment's frames end. `used_blocks` bounds a

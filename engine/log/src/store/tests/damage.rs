@@ -130,6 +130,37 @@ fn any_bit_of_the_last_acknowledged_frame_is_found() {
     world.assert_sound();
 }
 
+/// A frame that is whole, but not the one that was written there.
+#[test]
+fn a_frame_that_does_not_follow_the_one_before_is_refused() {
+    let mut world = World::new(9);
+    for _ in 0..3 {
+        world.commit().unwrap();
+    }
+    world.store = None;
+    let is_segment = |path: &PathBuf| FileName::of(path).is_some_and(|name| name.kind == Kind::Segment);
+    let path = files(&world).into_iter().rfind(is_segment).unwrap();
+    let whole = bytes_of(&world, &path);
+    let last = {
+        let mut block = 1;
+        while used_bytes(&whole) > (block + frame_blocks(&whole, block)) * BLOCK_BYTES {
+            block += frame_blocks(&whole, block);
+        }
+        block * BLOCK_BYTES
+    };
+    let mut header = whole[last..last + 48].to_vec();
+    header[32] ^= 1;
+    let crc = crc32fast::hash(&header[4..]);
+    header[..4].copy_from_slice(&crc.to_le_bytes());
+    world.disk.open(&path).unwrap().write_at(last as u64, &header).unwrap();
+    let opened = world.open();
+    assert!(opened.as_ref().err().is_some_and(is_corruption), "{opened:?}");
+}
+
+fn frame_blocks(segment: &[u8], block: usize) -> usize {
+    frame::header_of(&segment[block * BLOCK_BYTES..]).map_or(0, |header| header.blocks() as usize)
+}
+
 #[test]
 fn a_bit_that_flips_on_the_way_is_found_and_never_returned() {
     for seed in 0..60 {

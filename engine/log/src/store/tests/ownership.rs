@@ -8,7 +8,7 @@ use nimbus_io::{Disk, Fault, Operation, Unsynced};
 use nimbus_namespace::StorageError;
 use nimbus_types::Sequence;
 
-use super::world::{World, folder};
+use super::world::{World, assert_reads, folder};
 use crate::cache::Budget;
 use crate::name::{FileName, Kind};
 
@@ -44,6 +44,29 @@ fn a_closed_store_changes_no_file() {
     assert_eq!(world.disk.operations(), before);
     world.open().unwrap();
     world.assert_sound();
+}
+
+/// Nobody knows what a failed write has left, so nothing may be written behind it or over it.
+#[test]
+fn after_a_failed_write_nothing_is_written_until_the_tenant_is_reopened() {
+    for (operation, is_commit) in [(Operation::Write, true), (Operation::Rename, false)] {
+        let mut world = with_work(5);
+        world.commit().unwrap();
+        world.disk.place_fault(Some(operation), 1, Fault::InputOutputError);
+        let failed = if is_commit { world.commit() } else { world.store().checkpoint() };
+        assert!(matches!(failed, Err(StorageError::Io(_))), "{failed:?}");
+        assert!(world.store().has_stopped());
+        let (before, unacknowledged) = (world.disk.operations(), world.unacknowledged.clone());
+        assert!(matches!(world.commit(), Err(StorageError::Io(_))));
+        assert!(matches!(world.store().trim_log(Sequence(1_000)), Err(StorageError::Io(_))));
+        assert_reads(&world.store().version(), &world.model).unwrap();
+        assert_eq!(world.disk.operations(), before);
+        world.open().unwrap();
+        world.unacknowledged = unacknowledged;
+        world.assert_recovered();
+        world.commit().unwrap();
+        world.assert_sound();
+    }
 }
 
 #[test]

@@ -57,6 +57,36 @@ fn a_trimmed_log_leaves_packs_of_what_lives() {
 }
 
 #[test]
+fn a_pack_of_which_little_lives_is_packed_again() {
+    let mut world = World::new(6);
+    commit_values(&mut world, 0..40, 900);
+    world.store().checkpoint().unwrap();
+    trim_all(&mut world);
+    upkeep(&world);
+    let packs = |world: &World| -> Vec<u32> {
+        let version = world.store().version();
+        let packs = version.files.iter().filter(|(_, file)| matches!(file, ValueFile::Pack(_)));
+        packs.map(|(number, _)| *number).collect()
+    };
+    let before = packs(&world);
+    assert_eq!(before.len(), 1);
+    // Runs are merged as they become many, and merging tells what has been replaced.
+    for _ in 0..4 {
+        commit_values(&mut world, 0..35, 900);
+        world.store().checkpoint().unwrap();
+        upkeep(&world);
+    }
+    assert!(!packs(&world).contains(&before[0]), "it still takes its whole room");
+    world.assert_sound();
+}
+
+fn trim_all(world: &mut World) {
+    let before = world.model.sequence().next();
+    world.model.trim(before);
+    world.store().trim_log(before).unwrap();
+}
+
+#[test]
 fn packs_of_empty_values_are_left_alone() {
     let mut world = World::new(5);
     commit_values(&mut world, 0..40, 0);
