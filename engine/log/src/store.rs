@@ -93,6 +93,9 @@ pub(crate) struct Store {
     written: Condvar,
     /// Held by whoever changes files other than segments that are not sealed; taken before `making`.
     upkeep: Mutex<Upkeep>,
+    /// Held by whoever merges or packs, which takes long; taken before `upkeep`, so that checkpoints go on
+    /// meanwhile.
+    reshaping: Mutex<()>,
     /// Held while a segment is made ahead; taken before `writer`.
     making: Mutex<()>,
     last_page: log::LastPage,
@@ -140,6 +143,7 @@ impl Store {
     /// Waits for a running write and for running upkeep, and takes no more; whoever asks for a write gets
     /// `reason`. Versions stay readable. From here on the folder may be another store's.
     pub(crate) fn close(&self, reason: StorageError) {
+        let _reshaping = self.reshaping.lock();
         let _upkeep = self.upkeep.lock();
         let _making = self.making.lock();
         let mut writer = self.idle_writer();

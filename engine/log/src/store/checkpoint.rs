@@ -61,8 +61,12 @@ impl Store {
             self.checkpoint()?;
             return Ok(true);
         }
-        let Some(mut upkeep) = self.begin_upkeep() else { return Ok(false) };
-        Ok(self.merge_runs(&mut upkeep)? || self.pack(&mut upkeep)?)
+        // Where another thread merges or packs, it goes on until nothing is left to do.
+        let Some(_reshaping) = self.reshaping.try_lock() else { return Ok(false) };
+        if self.has_stopped() {
+            return Ok(false);
+        }
+        Ok(self.merge_runs()? || self.pack()?)
     }
 
     /// The right to change files; `None` once the store takes no more writes, for the folder may then be
@@ -184,6 +188,20 @@ impl Store {
             return Err(error);
         }
         *manifest = next;
+        Ok(())
+    }
+
+    /// Publishes a manifest with other files and shows them, while checkpoints may have added some.
+    pub(crate) fn reshape(
+        &self,
+        edit: impl FnOnce(&mut Manifest),
+        show: impl FnOnce(&mut Version),
+    ) -> Result<()> {
+        let mut upkeep = self.upkeep.lock();
+        let mut next = upkeep.manifest.clone();
+        edit(&mut next);
+        self.publish(&mut upkeep.manifest, next)?;
+        self.change_version(show);
         Ok(())
     }
 

@@ -3,8 +3,8 @@
 //! A sealed segment is packed once all its records have been trimmed from the log; a pack is packed again
 //! once less than 0.6 of it lives, those first that lose most for their age (Rosenblum and Ousterhout, "The
 //! Design and Implementation of a Log-Structured File System", 1992). Live values are written in the order
-//! of their keys, and a run with their new places goes on top of the other runs. That is sound because no
-//! checkpoint happens meanwhile: whatever is committed since stays in the delta, above that run. Promises:
+//! of their keys, and a run with their new places goes right above the runs by which they were found to live:
+//! whatever has been committed since is above that, in the delta or in the runs of later checkpoints. Promises:
 //! one manifest brings in the pack and its run and takes the sources out. Deliberately unknown: the log.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,6 @@ use bytes::Bytes;
 use nimbus_namespace::{Result, Space};
 
 use super::Store;
-use super::checkpoint::Upkeep;
 use super::version::{ValueFile, Version, tagged};
 use crate::frame::Frame;
 use crate::manifest::{Manifest, PackEntry, Values};
@@ -33,19 +32,17 @@ type Moved = (Vec<u8>, Position);
 
 impl Store {
     /// Packs what is worth it most. Whether anything was.
-    pub(crate) fn pack(&self, upkeep: &mut Upkeep) -> Result<bool> {
-        let log_start = self.head().log_start;
-        let sources = self.sources(&upkeep.manifest, log_start);
-        if sources.is_empty() { Ok(false) } else { self.pack_sources(upkeep, &sources).map(|()| true) }
+    pub(crate) fn pack(&self) -> Result<bool> {
+        let sources = self.sources(&self.upkeep.lock().manifest, self.head().log_start);
+        if sources.is_empty() { Ok(false) } else { self.pack_sources(&sources).map(|()| true) }
     }
 
     /// Packs all that can be packed, and merges all runs into one.
     pub(crate) fn compact_fully(&self) -> Result<()> {
         self.checkpoint()?;
-        let mut upkeep = self.upkeep.lock();
-        while self.pack(&mut upkeep)? {}
-        let runs = Arc::clone(&self.version().runs);
-        if runs.is_empty() { Ok(()) } else { self.merge(&mut upkeep, &runs, true) }
+        let _reshaping = self.reshaping.lock();
+        while self.pack()? {}
+        self.merge(&self.version().runs, true)
     }
 
     /// Numbers of the files to be packed together.
@@ -70,7 +67,7 @@ impl Store {
         packs.into_iter().take_while(|pack| fits(pack.values)).map(|pack| pack.number).collect()
     }
 
-    fn pack_sources(&self, upkeep: &mut Upkeep, sources: &[u32]) -> Result<()> {
+    fn pack_sources(&self, sources: &[u32]) -> Result<()> {
         let begin_us = self.clock.monotonic_us();
         let version = self.version();
         let mut moved = Vec::new();
@@ -84,23 +81,31 @@ impl Store {
         // A key has one newest value, so no two are of one key.
         moved.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let packed = self.write_pack(&version, &moved)?;
-        let mut manifest = upkeep.manifest.clone();
-        manifest.segments.retain(|segment| !sources.contains(&segment.number));
-        manifest.packs.retain(|pack| !sources.contains(&pack.number));
-        let (mut pack, mut run) = (None, None);
-        if let Some(packed) = packed {
-            manifest.packs.push(packed.entry);
-            manifest.runs.insert(0, packed.run.number());
-            (pack, run) = (Some(packed.pack), Some(packed.run));
-        }
-        self.publish(&mut upkeep.manifest, manifest)?;
-        self.change_version(|version| {
-            version.runs = run.into_iter().chain(version.runs.iter().cloned()).collect();
-            let mut files: BTreeMap<u32, ValueFile> = version.files.iter().cloned().collect();
-            files.retain(|number, _| !sources.contains(number));
-            files.extend(pack.map(|(number, pack)| (number, ValueFile::Pack(pack))));
-            version.files = files.into_iter().collect();
-        });
+        // What has been committed since is in the delta or in runs before this one.
+        let newest = version.runs.first().map(|run| run.number());
+        self.reshape(
+            |manifest| {
+                manifest.segments.retain(|segment| !sources.contains(&segment.number));
+                manifest.packs.retain(|pack| !sources.contains(&pack.number));
+                if let Some(packed) = &packed {
+                    let at = manifest.runs.iter().position(|run| Some(*run) == newest);
+                    manifest.runs.insert(at.unwrap_or(manifest.runs.len()), packed.run.number());
+                    manifest.packs.push(packed.entry.clone());
+                }
+            },
+            |version| {
+                let mut files: BTreeMap<u32, ValueFile> = version.files.iter().cloned().collect();
+                files.retain(|number, _| !sources.contains(number));
+                if let Some(packed) = &packed {
+                    let mut runs = version.runs.to_vec();
+                    let at = runs.iter().position(|run| Some(run.number()) == newest);
+                    runs.insert(at.unwrap_or(runs.len()), Arc::clone(&packed.run));
+                    version.runs = runs.into();
+                    files.insert(packed.entry.number, ValueFile::Pack(Arc::clone(&packed.pack)));
+                }
+                version.files = files.into_iter().collect();
+            },
+        )?;
         self.remove_sources(&version, sources);
         self.counts.packed_files.add(sources.len() as u64);
         self.counts.pack_us.add(self.clock.monotonic_us() - begin_us);
@@ -132,7 +137,7 @@ impl Store {
         });
         let run = run.inspect_err(|_| self.discard(&path))?;
         let values = Values { bytes: pack.value_bytes(), dead_bytes: 0 };
-        Ok(run.map(|run| Packed { entry: PackEntry { number, values }, pack: (number, Arc::new(pack)), run }))
+        Ok(run.map(|run| Packed { entry: PackEntry { number, values }, pack: Arc::new(pack), run }))
     }
 
     /// Removes files that no manifest names any more. Snapshots that need them have them open.
@@ -161,7 +166,7 @@ impl Store {
 
 struct Packed {
     entry: PackEntry,
-    pack: (u32, Arc<Pack>),
+    pack: Arc<Pack>,
     run: Arc<crate::run::Run>,
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use nimbus_namespace::Result;
 
 use super::Store;
-use super::checkpoint::{Upkeep, note_dead};
+use super::checkpoint::note_dead;
 use crate::run::{self, Run};
 
 /// Runs of one class that become one run.
@@ -19,18 +19,15 @@ const MERGED_RUNS: usize = 4;
 /// How much larger the runs of the next class are.
 const CLASS_FACTOR: u64 = 4;
 /// Runs of at least this class, which are rewritten seldom, are compressed.
-const COMPRESSED_CLASS: u32 = 2;
+const COMPRESSED_CLASS: u32 = 4;
 
 impl Store {
-    /// Merges the newest runs, if there are enough of one class. Whether there were.
-    pub(crate) fn merge_runs(&self, upkeep: &mut Upkeep) -> Result<bool> {
+    /// Merges the newest runs, if there are enough of one class. Whether there were. The caller holds
+    /// `reshaping`.
+    pub(crate) fn merge_runs(&self) -> Result<bool> {
         let runs = Arc::clone(&self.version().runs);
         let count = self.mergeable(&runs);
-        if count == 0 {
-            Ok(false)
-        } else {
-            self.merge(upkeep, &runs[..count], count == runs.len()).map(|()| true)
-        }
+        if count == 0 { Ok(false) } else { self.merge(&runs[..count], count == runs.len()).map(|()| true) }
     }
 
     /// How many of the newest runs are to become one.
@@ -47,8 +44,10 @@ impl Store {
         (bytes / self.sizes.small_run).max(1).ilog(CLASS_FACTOR)
     }
 
-    /// Puts one run in the place of `inputs`, the newest of all runs; `down_to_oldest` says that they are all.
-    pub(crate) fn merge(&self, upkeep: &mut Upkeep, inputs: &[Arc<Run>], down_to_oldest: bool) -> Result<()> {
+    /// Puts one run in the place of `inputs`, which follow each other; `down_to_oldest` says that no run is
+    /// older. Runs may be added in front meanwhile.
+    pub(crate) fn merge(&self, inputs: &[Arc<Run>], down_to_oldest: bool) -> Result<()> {
+        let Some(newest) = inputs.first().map(|run| run.number()) else { return Ok(()) };
         let begin_us = self.clock.monotonic_us();
         let keys = inputs.iter().map(|run| run.filtered_keys()).sum();
         let compress = self.class(inputs.iter().map(|run| run.file_bytes()).sum()) >= COMPRESSED_CLASS;
@@ -58,14 +57,19 @@ impl Store {
                 *dead_bytes.entry(superseded.file).or_default() += u64::from(superseded.length);
             })
         })?;
-        let mut manifest = upkeep.manifest.clone();
-        manifest.runs.splice(..inputs.len(), merged.iter().map(|run| run.number()));
-        note_dead(&mut manifest, &dead_bytes);
-        self.publish(&mut upkeep.manifest, manifest)?;
-        self.change_version(|version| {
-            let older = version.runs[inputs.len()..].iter().cloned();
-            version.runs = merged.into_iter().chain(older).collect();
-        });
+        self.reshape(
+            |manifest| {
+                let at = manifest.runs.iter().position(|run| *run == newest).unwrap_or_default();
+                manifest.runs.splice(at..at + inputs.len(), merged.iter().map(|run| run.number()));
+                note_dead(manifest, &dead_bytes);
+            },
+            |version| {
+                let mut runs = version.runs.to_vec();
+                let at = runs.iter().position(|run| run.number() == newest).unwrap_or_default();
+                runs.splice(at..at + inputs.len(), merged.clone());
+                version.runs = runs.into();
+            },
+        )?;
         for run in inputs {
             self.context.share.forget(run.number());
             self.discard(&self.run_path(run.number()));

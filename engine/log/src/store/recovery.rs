@@ -151,6 +151,7 @@ fn assemble(
         writer: Mutex::new(writer),
         written: Condvar::new(),
         upkeep: Mutex::new(Upkeep::new(manifest)),
+        reshaping: Mutex::default(),
         making: Mutex::default(),
         last_page: super::log::LastPage::default(),
         turn_asked: std::sync::atomic::AtomicBool::new(false),

@@ -99,7 +99,11 @@ fn stress(disk: Arc<dyn Disk>, folder: &Path, seed: u64) {
     };
     thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| until_over(&|| drop(store.maintain().unwrap())));
+            scope.spawn(|| {
+                until_over(&|| {
+                    store.maintain().unwrap();
+                })
+            });
         }
         for _ in 0..READERS {
             scope.spawn(|| {
