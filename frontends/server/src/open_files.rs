@@ -3,20 +3,23 @@
 //! Promises: the soft limit is as high as the hard one allows; an operator is warned when that may not
 //! be enough. Deliberately unknown: which files they are.
 
+/// Descriptors an open tenant holds at most times: the database, its log and index, a reader or two; or a
+/// segment, what it is written by, and a few runs and older segments.
+const FILES_PER_TENANT: u64 = 8;
 /// Everything else: logs, the listener, the runtime.
 const OTHER_FILES: u64 = 64;
 
-/// Raises the soft limit to the hard one, and warns when it is low for tenants that hold `tenant_files`
-/// between them and for so many connections.
+/// Raises the soft limit to the hard one, and warns when it is low for so many tenants that hold files and
+/// so many connections.
 #[cfg(unix)]
-pub(crate) fn raise_limit(tenant_files: u64, connections: usize) {
+pub(crate) fn raise_limit(tenants: usize, connections: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, ?current, "the limit of open files could not be raised");
     }
-    let wanted = tenant_files.saturating_add(connections as u64 + OTHER_FILES);
+    let wanted = tenants as u64 * FILES_PER_TENANT + connections as u64 + OTHER_FILES;
     if let Some(limit) = getrlimit(Resource::Nofile).current.filter(|limit| *limit < wanted) {
         tracing::warn!(
             limit,
@@ -28,7 +31,7 @@ pub(crate) fn raise_limit(tenant_files: u64, connections: usize) {
 
 /// Other systems have no such limit worth raising.
 #[cfg(not(unix))]
-pub(crate) fn raise_limit(_tenant_files: u64, _connections: usize) {}
+pub(crate) fn raise_limit(_tenants: usize, _connections: usize) {}
 
 #[cfg(all(test, unix))]
 mod tests {

@@ -32,8 +32,8 @@ pub(crate) fn start(
     let loaded = config::load(flags, arguments.config.as_deref(), environment)?;
     logging::set_up(environment);
     let settings = loaded.log_warnings();
-    let tenant_files = settings.storage.files_per_tenant().saturating_mul(settings.max_open_tenants as u64);
-    open_files::raise_limit(tenant_files, settings.max_connections);
+    let tenants_with_files = if settings.storage.holds_files() { settings.max_open_tenants } else { 0 };
+    open_files::raise_limit(tenants_with_files, settings.max_connections);
     let runtime = tokio::runtime::Runtime::new().map_err(CannotRun::Process)?;
     runtime.block_on(serve(&settings, environment))
 }

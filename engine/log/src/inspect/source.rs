@@ -18,12 +18,13 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let about = file.metadata()?;
-        if !about.is_file() {
+        // Asked before opening, since a pipe would hold up whoever opens it.
+        if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }
-        Ok(Self { file, size_bytes: about.len() })
+        let file = File::open(path)?;
+        let size_bytes = file.metadata()?.len();
+        Ok(Self { file, size_bytes })
     }
 
     pub(crate) fn size_bytes(&self) -> u64 {

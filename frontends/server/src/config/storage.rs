@@ -97,15 +97,9 @@ pub(crate) struct LibsqlStorage {
 }
 
 impl Storage {
-    /// How many files of this machine an open tenant holds open at most times.
-    pub(crate) fn files_per_tenant(&self) -> u64 {
-        match self {
-            // The database, its log and index, a reader or two.
-            Self::Sqlite(_) | Self::Redb(_) | Self::LibsqlReplica(_) => 8,
-            // A segment and the descriptor that it is written by, one ahead, a run or two of each size.
-            Self::Log(_) => 12,
-            Self::Postgres(_) | Self::Mysql(_) => 0,
-        }
+    /// Whether an open tenant holds files of this machine open.
+    pub(crate) fn holds_files(&self) -> bool {
+        !matches!(self, Self::Postgres(_) | Self::Mysql(_))
     }
 
     /// The directory that holds the tenants themselves, for the providers that have one.
