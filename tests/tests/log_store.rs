@@ -149,7 +149,10 @@ fn is_found(damage: fn(&Installation) -> Damage) {
     let findings: Value = serde_json::from_slice(&verify.stdout).expect("findings as JSON");
     for finding in findings["tenants"].as_array().expect("a list of tenants") {
         assert_eq!(finding["ok"], finding["tenant"] != TENANT, "{finding}");
-        assert!(finding["ok"] == true || finding.to_string().contains(&name), "verify names {name}: {finding}");
+        assert!(
+            finding["ok"] == true || finding.to_string().contains(&name),
+            "verify names {name}: {finding}"
+        );
     }
     let inspected = installation.run(&["log", "inspect", &file.to_string_lossy()]);
     let text = String::from_utf8_lossy(&inspected.stdout).into_owned();
@@ -165,8 +168,7 @@ fn is_found(damage: fn(&Installation) -> Damage) {
     } else {
         assert_eq!(consistency.expect_status(200).json()["ok"], false);
         let read = |id| client.get(&format!("/api/tenants/acme/documents/users/{id}"));
-        let failed: Vec<_> =
-            (0..LARGE_DOCUMENTS).map(read).filter(|reply| reply.status != 200).collect();
+        let failed: Vec<_> = (0..LARGE_DOCUMENTS).map(read).filter(|reply| reply.status != 200).collect();
         assert!(!failed.is_empty(), "what is damaged is not answered");
         for reply in failed {
             assert_error("a damaged document", &reply, 500, "service.storage_corruption");

@@ -41,7 +41,12 @@ pub fn inspect(path: &Path, keys: bool, out: &mut dyn Write) -> Result<u64, Insp
 }
 
 fn tell(path: &Path, source: &Source, kind: FileKind, printer: &mut Printer<'_>) -> io::Result<()> {
-    printer.line(format_args!("{}: {}, {} bytes", crate::file_name(path), kind.name(), source.size_bytes()))?;
+    printer.line(format_args!(
+        "{}: {}, {} bytes",
+        crate::file_name(path),
+        kind.name(),
+        source.size_bytes()
+    ))?;
     let number = FileName::of(path).map(|name| name.number);
     match kind {
         FileKind::Numbered(Kind::Segment) => segment::inspect(source, number, printer),

@@ -76,8 +76,19 @@ fn of_kind(folder: &Path, word: &str) -> PathBuf {
 fn files_as_they_were_written_are_shown_without_values() {
     let folder = worked_on();
     for (word, parts) in [
-        ("segment", &["header    ok: segment ", "tenant acme", "2 commits ", "documents 1 put 1 removed, index 1 put"][..]),
-        ("run", &["header    ok: run ", "footer    ok: ", "filter    ok: ", "fences    ok: ", "block     ok: "]),
+        (
+            "segment",
+            &[
+                "header    ok: segment ",
+                "tenant acme",
+                "2 commits ",
+                "documents 1 put 1 removed, index 1 put",
+            ][..],
+        ),
+        (
+            "run",
+            &["header    ok: run ", "footer    ok: ", "filter    ok: ", "fences    ok: ", "block     ok: "],
+        ),
         ("pack", &["header    ok: pack ", "table     ok: ", "block     ok: ", "values "]),
         ("manifest", &["tenant acme, at commit ", "segment ", "pack ", "run "]),
     ] {

@@ -33,7 +33,10 @@ pub(crate) fn inspect(source: &Source, printer: &mut Printer<'_>) -> io::Result<
         ))?;
     }
     for PackEntry { number, values } in packs {
-        printer.line(format_args!("pack {number}: values {} bytes, dead {} bytes", values.bytes, values.dead_bytes))?;
+        printer.line(format_args!(
+            "pack {number}: values {} bytes, dead {} bytes",
+            values.bytes, values.dead_bytes
+        ))?;
     }
     runs.iter().try_for_each(|run| printer.line(format_args!("run {run}")))
 }

@@ -132,7 +132,13 @@ impl Walk<'_> {
         Ok(blocks.max(1))
     }
 
-    fn frame(&mut self, offset: u64, header: Header, bytes: Bytes, printer: &mut Printer<'_>) -> io::Result<()> {
+    fn frame(
+        &mut self,
+        offset: u64,
+        header: Header,
+        bytes: Bytes,
+        printer: &mut Printer<'_>,
+    ) -> io::Result<()> {
         let last = self.last.replace(Last { next: header.last_sequence().next(), crc: header.crc });
         let follows = |last: &Last| (last.next, last.crc) == (header.sequence, header.previous_crc);
         if last.is_some_and(|last| !follows(&last)) {
