@@ -86,8 +86,6 @@ const BANS: &[Ban] = &[
         why: "time comes in through nimbus-io, so that runs repeat from a seed",
         except: &[
             ("engine/io/", "the real clock"),
-            ("engine/log/src/store/", "how long upkeep took, which only metrics show"),
-            ("engine/log/src/upkeep.rs", "how often threads look around that no simulation runs"),
             ("providers/sql/", "time limits on a network, which no seed repeats"),
             ("providers/libsql/", "time limits on a network, which no seed repeats"),
         ],

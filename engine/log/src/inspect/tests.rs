@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nimbus_io::{BLOCK_BYTES, Carrier, Durability, RealDisk, SECTOR_BYTES, SimulatedRandomness, WriteWay};
+use nimbus_io::{
+    BLOCK_BYTES, Carrier, Durability, RealDisk, SECTOR_BYTES, SimulatedClock, SimulatedRandomness, WriteWay,
+};
 use nimbus_namespace::Space;
 use nimbus_namespace::conformance::{CommitBuilder, put, remove};
 use nimbus_namespace::local::OpenMark;
@@ -35,6 +37,7 @@ fn worked_on() -> TempDir {
     let surroundings = Surroundings {
         disk: Arc::new(disk),
         randomness: Arc::new(SimulatedRandomness::new(1)),
+        clock: Arc::new(SimulatedClock::default()),
         budget: Budget::new(1 << 20),
         sizes,
     };

@@ -27,7 +27,7 @@ pub(crate) fn inspect(source: &Source, number: Option<u32>, printer: &mut Printe
         commits: 0,
     };
     let mut block = 1;
-    while block * (BLOCK_BYTES as u64) < source.size_bytes() {
+    while block < walk.blocks() {
         block += walk.step(block, printer)?;
     }
     printer.line(format_args!("frames {}, commits {}", walk.frames, walk.commits))
@@ -92,6 +92,11 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Blocks of the file, the last of which may not be whole.
+    fn blocks(&self) -> u64 {
+        self.source.size_bytes().div_ceil(BLOCK_BYTES as u64)
+    }
+
     /// Prints what begins at a block and answers how many blocks it takes.
     fn step(&mut self, block: u64, printer: &mut Printer<'_>) -> io::Result<u64> {
         let offset = block * BLOCK_BYTES as u64;
@@ -183,7 +188,7 @@ impl Walk<'_> {
     fn zeros(&mut self, block: u64, printer: &mut Printer<'_>) -> io::Result<u64> {
         let offset = |block| block * BLOCK_BYTES as u64;
         let read = |block| self.source.read(offset(block), BLOCK_BYTES as u64);
-        let more = (block + 1..).take_while(|next| read(*next).is_ok_and(|bytes| is_zero(&bytes)));
+        let more = (block + 1..self.blocks()).take_while(|next| read(*next).is_ok_and(|bytes| is_zero(&bytes)));
         let blocks = 1 + more.count() as u64;
         printer.part("zeros", offset(block), format_args!("{} bytes, not written yet", offset(blocks)))?;
         self.ended_at.get_or_insert(offset(block));
@@ -200,6 +205,6 @@ impl Walk<'_> {
                 !begins && !is_zero(&bytes)
             })
         };
-        1 + (block + 1..).take_while(goes_on).count() as u64
+        1 + (block + 1..self.blocks()).take_while(goes_on).count() as u64
     }
 }
