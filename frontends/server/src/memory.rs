@@ -14,7 +14,7 @@ pub(crate) fn fitting_budget_mb() -> u64 {
 }
 
 fn budget_mb(memory_bytes: Option<u64>) -> u64 {
-    memory_bytes.map_or(LEAST_MB, |bytes| (bytes / PART >> 20).clamp(LEAST_MB, MOST_MB))
+    memory_bytes.map_or(LEAST_MB, |bytes| ((bytes / PART) >> 20).clamp(LEAST_MB, MOST_MB))
 }
 
 #[cfg(target_os = "linux")]

@@ -101,7 +101,7 @@ fn files_as_they_were_written_are_shown_without_values() {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }
     }
-    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let (mut without, mut with) = (String::new(), String::new());
     for path in files(folder.path()) {
         without += &told(&path, false).1;

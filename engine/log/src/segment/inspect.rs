@@ -188,7 +188,8 @@ impl Walk<'_> {
     fn zeros(&mut self, block: u64, printer: &mut Printer<'_>) -> io::Result<u64> {
         let offset = |block| block * BLOCK_BYTES as u64;
         let read = |block| self.source.read(offset(block), BLOCK_BYTES as u64);
-        let more = (block + 1..self.blocks()).take_while(|next| read(*next).is_ok_and(|bytes| is_zero(&bytes)));
+        let more =
+            (block + 1..self.blocks()).take_while(|next| read(*next).is_ok_and(|bytes| is_zero(&bytes)));
         let blocks = 1 + more.count() as u64;
         printer.part("zeros", offset(block), format_args!("{} bytes, not written yet", offset(blocks)))?;
         self.ended_at.get_or_insert(offset(block));
