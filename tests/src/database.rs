@@ -46,7 +46,7 @@ impl Access {
     /// `check` as skipped where the server is not installed.
     pub(crate) fn shared(provider: Provider, check: &str) -> Option<Self> {
         match provider {
-            Provider::Sqlite | Provider::Redb => None,
+            Provider::Sqlite | Provider::Redb | Provider::Log => None,
             Provider::Postgres => Postgres::shared(check).map(Self::to_postgres),
             Provider::Mysql => Mariadb::shared(check).map(Self::to_mysql),
             Provider::LibsqlReplica => Sqld::shared(check).map(Self::to_libsql),
@@ -151,7 +151,7 @@ impl Database {
             Provider::Postgres => Postgres::start(check).map(Self::Postgres),
             Provider::Mysql => Mariadb::start(check).map(Self::Mysql),
             Provider::LibsqlReplica => Sqld::start(check).map(Self::Libsql),
-            Provider::Sqlite | Provider::Redb => panic!("{} has no server", provider.name()),
+            Provider::Sqlite | Provider::Redb | Provider::Log => panic!("{} has no server", provider.name()),
         }
     }
 

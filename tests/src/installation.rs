@@ -6,6 +6,7 @@
 //! server; that is how two servers on one database are tested.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use nimbus_test_servers::Proxy;
+use nimbus_test_servers::{Proxy, forbidden};
 use serde_json::Value;
 
 use crate::binary::nimbus_binary;
@@ -152,7 +153,12 @@ impl Installation {
 
     /// The binary with this installation's environment and nothing else.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(nimbus_binary());
+        self.command_by(nimbus_binary())
+    }
+
+    /// Another program with that environment.
+    fn command_by(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -197,6 +203,32 @@ impl Installation {
         let mut command = self.command();
         command.arg("start").args(arguments).envs(variables.iter().copied());
         Server::spawn(command, &self.path(&format!("server-{number}")), self.token_file())
+    }
+
+    /// A running server as [`Installation::start`] makes it, on a data directory of its own file system that
+    /// takes `size_mb` MiB and goes with the server. From outside, its files are found below
+    /// [`Server::root`]. `None` after reporting the running test as skipped where mounting is not allowed.
+    pub fn start_on_small_disk(&self, size_mb: u64) -> Option<Server> {
+        const MOUNT: &str = r#"mount -t tmpfs -o "size=$1m" tmpfs "$2" && shift 2 && exec "$@""#;
+        let data_dir = self.data_dir();
+        fs::create_dir_all(&data_dir).expect("a folder to mount at");
+        let mount = |options: &str| {
+            let mut command = self.command_by("unshare");
+            command.args([options, "sh", "-c", MOUNT, "sh", &size_mb.to_string()]).arg(&data_dir);
+            command
+        };
+        // Root may mount in a mount namespace of its own, others in a user namespace where that is allowed.
+        let is_allowed =
+            |options: &&str| mount(options).arg("true").output().is_ok_and(|output| output.status.success());
+        let Some(options) = ["-m", "-rm"].into_iter().find(is_allowed) else {
+            forbidden(&running_test(), "a file system cannot be mounted here");
+            return None;
+        };
+        let mut command = mount(options);
+        command.arg(nimbus_binary()).args(["start", "--port", "0"]).envs(self.variables());
+        let number = self.starts.fetch_add(1, Ordering::Relaxed);
+        let server = Server::spawn(command, &self.path(&format!("server-{number}")), self.token_file());
+        Some(server.unwrap_or_else(|failure| panic!("the server did not start: {failure}")))
     }
 
     /// The output of a `nimbus start` that must end with an error by itself.

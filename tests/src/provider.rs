@@ -9,6 +9,8 @@ pub enum Provider {
     Sqlite,
     /// A redb file per tenant.
     Redb,
+    /// A folder of the native log store per tenant.
+    Log,
     /// A schema per tenant.
     Postgres,
     /// A database per tenant.
@@ -23,6 +25,7 @@ impl Provider {
         match self {
             Self::Sqlite => "sqlite",
             Self::Redb => "redb",
+            Self::Log => "log",
             Self::Postgres => "postgres",
             Self::Mysql => "mysql",
             Self::LibsqlReplica => "libsql-replica",
@@ -31,17 +34,18 @@ impl Provider {
 
     /// Whether tenants live on a database server.
     pub fn is_remote(self) -> bool {
-        !matches!(self, Self::Sqlite | Self::Redb)
+        !matches!(self, Self::Sqlite | Self::Redb | Self::Log)
     }
 }
 
 /// Makes a `#[test]` of each function for every provider: `fn check(provider: Provider)` becomes
-/// `sqlite::check`, `redb::check`, `postgres::check`, `mysql::check` and `libsql_replica::check`.
+/// `sqlite::check`, `redb::check`, `log::check`, `postgres::check`, `mysql::check` and `libsql_replica::check`.
 #[macro_export]
 macro_rules! on_every_provider {
     ($($check:ident),+ $(,)?) => {
         $crate::on_one_provider! { sqlite, Sqlite, $($check),+ }
         $crate::on_one_provider! { redb, Redb, $($check),+ }
+        $crate::on_one_provider! { log, Log, $($check),+ }
         $crate::on_every_server! { $($check),+ }
     };
 }

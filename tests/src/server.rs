@@ -90,6 +90,11 @@ impl Server {
         self.child.id()
     }
 
+    /// The root of the file system as it sees it.
+    pub fn root(&self) -> PathBuf {
+        format!("/proc/{}/root", self.process()).into()
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

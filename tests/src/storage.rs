@@ -114,8 +114,7 @@ impl Storage {
             Self::Files(provider) => {
                 let folder = root.join("data");
                 let names = file_names(&folder).filter(|name| stem(name, *provider) == store);
-                // A companion file may go while the server runs.
-                names.filter_map(|name| fs::read(folder.join(name)).ok()).flatten().collect()
+                names.flat_map(|name| contents(&folder.join(name))).collect()
             }
             Self::Server { access: Access::Postgres { url }, .. } => {
                 let schema = format!("--schema=\"{store}\"");
@@ -172,10 +171,11 @@ fn file_names(folder: &Path) -> impl Iterator<Item = String> {
     entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
 }
 
-/// What all files within hold, one after the other.
-fn contents(folder: &Path) -> Vec<u8> {
+/// What a file holds, or all files within a folder, one after the other.
+fn contents(path: &Path) -> Vec<u8> {
+    let paths = if path.is_dir() { files_within(path) } else { vec![path.to_owned()] };
     // A companion file may go while the server runs.
-    files_within(folder).into_iter().filter_map(|path| fs::read(path).ok()).flatten().collect()
+    paths.into_iter().filter_map(|path| fs::read(path).ok()).flatten().collect()
 }
 
 /// All files of a folder and of the folders within; none where it is not there.
@@ -187,7 +187,11 @@ pub(crate) fn files_within(folder: &Path) -> Vec<PathBuf> {
 
 /// The name before the provider's ending, which a database shares with its companions.
 fn stem(name: &str, provider: Provider) -> &str {
-    let ending = if provider == Provider::Redb { ".redb" } else { ".sqlite3" };
+    let ending = match provider {
+        Provider::Redb => ".redb",
+        Provider::Log => ".log",
+        _ => ".sqlite3",
+    };
     name.split(ending).next().unwrap_or(name)
 }
 

@@ -117,7 +117,8 @@ fn help_groups_flags_by_provider() {
         let help = String::from_utf8_lossy(&output.stdout).into_owned();
         for (flag, heading) in [
             ("--tenant-provider", "Persistence:"),
-            ("--data-dir", "Providers sqlite, redb:"),
+            ("--data-dir", "Providers sqlite, redb, log:"),
+            ("--memory-budget-mb", "Provider log:"),
             ("--postgres-url", "Provider postgres:"),
             ("--postgres-max-connections", "Provider postgres:"),
             ("--mysql-tenant-database-prefix", "Provider mysql:"),
@@ -135,6 +136,8 @@ fn a_setting_of_another_provider_is_refused_by_name_however_it_is_given() {
     for (chosen, flag, value) in [
         ("sqlite", "--postgres-url", "postgres://user@127.0.0.1/database"),
         ("redb", "--libsql-replica-cache-dir", "cache"),
+        ("sqlite", "--memory-budget-mb", "64"),
+        ("log", "--postgres-min-connections", "1"),
         ("postgres", "--data-dir", "data"),
         ("postgres", "--mysql-max-connections", "5"),
         ("mysql", "--postgres-metadata-schema", "metadata"),

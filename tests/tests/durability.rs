@@ -3,6 +3,8 @@
 //! Shows durability against the end of the process (SIGKILL), not against loss of power: what the
 //! kernel holds for the disk survives the process.
 
+use std::collections::HashMap;
+use std::env;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -18,10 +20,12 @@ on_every_provider! {
     an_update_that_was_acknowledged_is_never_older_after_a_kill,
 }
 
-/// How often the server is killed. A database server survives each kill and so does what it was told, so
-/// that fewer of them show as much.
+/// How often the server is killed, unless `NIMBUS_TEST_KILL_ROUNDS` says it. A database server survives each
+/// kill and so does what it was told, so that fewer of them show as much.
 fn rounds(provider: Provider) -> u64 {
-    if provider.is_remote() { 2 } else { 4 }
+    let chosen = env::var("NIMBUS_TEST_KILL_ROUNDS").ok();
+    let chosen = chosen.map(|text| text.parse().expect("NIMBUS_TEST_KILL_ROUNDS is a number"));
+    chosen.unwrap_or(if provider.is_remote() { 2 } else { 4 })
 }
 
 /// A document that the server has said it holds.
@@ -44,10 +48,11 @@ fn no_acknowledged_write_is_lost_when_the_server_is_killed(provider: Provider) {
     let acknowledged = Mutex::new(Vec::new());
     for round in 0..rounds(provider) {
         let mut generator = seeded.generator(round);
-        let enough = acknowledged.lock().expect("no writer panicked").len() + generator.usize(50..400);
+        let before = acknowledged.lock().expect("no writer panicked").len();
+        let enough = before + generator.usize(50..400);
         let server = installation.start();
         let client = server.client();
-        let count = AtomicUsize::new(acknowledged.lock().expect("no writer panicked").len());
+        let count = AtomicUsize::new(before);
         thread::scope(|scope| {
             for writer in 0..WRITERS {
                 let mut generator = seeded.generator(1_000 + round * WRITERS + writer);
@@ -67,15 +72,28 @@ fn no_acknowledged_write_is_lost_when_the_server_is_killed(provider: Provider) {
         let server = installation.start();
         let client = server.client();
         let acknowledged = acknowledged.lock().expect("no writer panicked");
-        for write in acknowledged.iter() {
+        for write in &acknowledged[before..] {
             let document = client.document(write.tenant, "notes", &write.id);
             assert_eq!(document["content"], write.content.as_str(), "round {round}: {write:?}");
         }
         for tenant in TENANTS {
+            assert_listed(&client, tenant, acknowledged.iter().filter(|write| write.tenant == tenant));
             client.assert_consistent(tenant);
         }
         println!("round {round}: {} acknowledged writes are there", acknowledged.len());
         server.stop();
+    }
+}
+
+/// Holds the listing of a tenant's documents to those that were acknowledged, in this round or an earlier one.
+fn assert_listed<'a>(client: &Client, tenant: &str, acknowledged: impl Iterator<Item = &'a Acknowledged>) {
+    let listed = client.documents(tenant, "notes").into_iter();
+    let contents: HashMap<_, _> =
+        listed.map(|document| (document["_id"].as_str().map(str::to_owned), document)).collect();
+    for write in acknowledged {
+        let document = contents.get(&Some(write.id.clone()));
+        let content = document.and_then(|document| document["content"].as_str());
+        assert_eq!(content, Some(write.content.as_str()), "{write:?}");
     }
 }
 

@@ -37,6 +37,7 @@ const CRATE_GRAPH: &[(&str, &[&str])] = &[
             "nimbus-http",
             "nimbus-io",
             "nimbus-libsql",
+            "nimbus-log",
             "nimbus-mysql",
             "nimbus-namespace",
             "nimbus-postgres",

@@ -7,6 +7,7 @@
 
 mod cache;
 mod frame;
+mod inspect;
 mod manifest;
 mod name;
 mod namespace;
@@ -27,6 +28,7 @@ use std::path::Path;
 use nimbus_namespace::StorageError;
 
 pub use cache::Budget;
+pub use inspect::{InspectError, inspect};
 pub use provider::{LogOptions, LogProvider};
 
 /// What failed to be done with a file; only its name is told, since messages reach clients.

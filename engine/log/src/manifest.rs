@@ -9,6 +9,8 @@
 //! u64 · value bytes u64 · dead bytes u64`, packs `number u32 · value bytes u64 · dead bytes u64`, runs
 //! `number u32`, newest first; at last the CRC-32 of all before it.
 
+mod inspect;
+
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -17,8 +19,9 @@ use nimbus_namespace::{Head, Result, StateDigest, StorageError};
 use nimbus_types::{Sequence, TenantId};
 
 use crate::{corrupt, failed};
+pub(crate) use inspect::inspect;
 
-const MAGIC: &[u8; 8] = b"NIMBUSMF";
+pub(crate) const MAGIC: &[u8; 8] = b"NIMBUSMF";
 const VERSION: u16 = 1;
 const NAME: &str = "manifest";
 /// Where it is written before it gets its name.

@@ -7,10 +7,13 @@
 mod compression;
 mod entries;
 mod format;
+mod inspect;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub(crate) use format::MAGIC;
+pub(crate) use inspect::inspect;
 pub(crate) use reader::Pack;
 pub(crate) use writer::PackWriter;

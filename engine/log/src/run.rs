@@ -13,6 +13,7 @@ mod fences;
 mod file;
 mod filter;
 mod format;
+mod inspect;
 mod merge;
 mod sealed;
 #[cfg(test)]
@@ -34,7 +35,9 @@ pub(crate) use cursor::{Reading, RunCursor};
 use fences::Fences;
 use file::RunFile;
 use filter::Filter;
+pub(crate) use format::MAGIC;
 use format::{FOOTER_BYTES, Footer, HEADER_BYTES};
+pub(crate) use inspect::inspect;
 pub(crate) use merge::{MergeCursor, merge};
 use sealed::Place;
 pub(crate) use writer::RunWriter;

@@ -6,6 +6,7 @@
 //! Deliberately unknown: which frames are live.
 
 mod header;
+mod inspect;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,8 @@ use crate::frame::{self, Header, Inspected};
 use crate::position::Position;
 use crate::{corrupt, failed};
 
-pub(crate) use header::{Found, SegmentHeader};
+pub(crate) use header::{Found, MAGIC, SegmentHeader};
+pub(crate) use inspect::inspect;
 
 /// The frames of a segment that is not sealed, by the block at which each begins.
 pub(crate) struct Mirror {

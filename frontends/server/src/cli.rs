@@ -19,7 +19,7 @@ use crate::config::{SETTINGS, Section, Setting, Shape, Unset, Values};
 #[derive(Debug, Parser)]
 #[command(name = "nimbus", version, subcommand_required = true, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 a mismatch was found or serving failed, 2 usage or cannot run."
+    after_help = "Exit codes: 0 done, 1 a mismatch or damage was found or serving failed, 2 usage or cannot run."
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -43,6 +43,9 @@ pub(crate) enum Command {
     /// servers use them. Ends with 0 when everything agrees, with 1 when it does not, and with 2 when the
     /// check could not run, for example because a server owns the directory.
     Verify(VerifyArguments),
+    /// Look into the files of provider log
+    #[command(subcommand)]
+    Log(LogCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell to complete for
@@ -83,6 +86,27 @@ pub(crate) struct VerifyArguments {
     /// How to print the reports
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+/// Commands about the files of provider `log`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Print what is in a segment, run, pack or manifest, and which of its parts are damaged
+    ///
+    /// The file is only read, and may be in use. Values are never printed. Ends with 0 when no damage was
+    /// found, with 1 when some was, and with 2 when the file could not be looked into.
+    Inspect(InspectArguments),
+}
+
+/// Arguments of `log inspect`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InspectArguments {
+    /// A file of a tenant's folder, like data/acme.log/segment-0000000001
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Print the keys too, in hexadecimal digits; they hold what is indexed
+    #[arg(long)]
+    pub(crate) keys: bool,
 }
 
 /// How a report is printed.
@@ -132,7 +156,7 @@ fn with_settings(command: clap::Command, sections: &[Section]) -> clap::Command 
 
 fn argument(setting: &'static Setting) -> Arg {
     let unset = match setting.unset {
-        Unset::Default(text) => format!("[default: {text}]"),
+        Unset::Default(text) | Unset::Computed(text) => format!("[default: {text}]"),
         Unset::Nothing => "[default: none]".to_owned(),
         Unset::Refused => "[must be set]".to_owned(),
     };
@@ -249,6 +273,9 @@ mod tests {
             "nimbus start --allow-network yes",
             "nimbus dev",
             "nimbus auth",
+            "nimbus log",
+            "nimbus log inspect",
+            "nimbus log inspect a b",
             "nimbus completions smash",
         ] {
             let error = parse_line(line).unwrap_err();
@@ -268,12 +295,12 @@ mod tests {
                 "{}",
                 setting.key
             );
-            if let Unset::Default(text) = setting.unset {
+            if let Unset::Default(text) | Unset::Computed(text) = setting.unset {
                 assert!(words.contains(&format!("[default: {text}]")), "{}", setting.key);
             }
         }
         for heading in
-            ["Persistence:", "Providers sqlite, redb:", "Provider postgres:", "Provider libsql-replica:"]
+            ["Persistence:", "Providers sqlite, redb, log:", "Provider log:", "Provider libsql-replica:"]
         {
             assert_eq!(help.lines().filter(|line| *line == heading).count(), 1, "{heading}");
         }

@@ -23,7 +23,7 @@ pub(crate) use problem::ConfigError;
 pub(crate) use rows::SETTINGS;
 pub(crate) use secret::Secret;
 pub(crate) use shape::Shape;
-pub(crate) use storage::{LibsqlStorage, MysqlStorage, PostgresStorage, Storage};
+pub(crate) use storage::{LibsqlStorage, LogStorage, MysqlStorage, PostgresStorage, Storage};
 pub(crate) use table::{CONFIG_VARIABLE, Section, Setting, Unset};
 pub(crate) use values::Values;
 
@@ -157,6 +157,7 @@ mod tests {
         for (provider, place) in [
             ("sqlite", "data text"),
             ("redb", "data text"),
+            ("log", "data text"),
             ("postgres", "server text:1, prefix text_"),
             ("mysql", "server text:1, prefix text_"),
             ("libsql-replica", "server text:1, prefix text_, replicas text"),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use nimbus_engine::EngineError;
+use nimbus_log::InspectError;
 use nimbus_namespace::StorageError;
 use nimbus_types::InvalidId;
 
@@ -21,7 +22,7 @@ use crate::token::TokenError;
 pub(crate) enum Exit {
     /// The command did what it was asked to do and found nothing wrong.
     Clean,
-    /// The command ran and the answer is bad: `verify` found a mismatch, or serving failed.
+    /// The command ran and the answer is bad: `verify` found a mismatch, `log inspect` damage, or serving failed.
     Failed,
     /// Usage, configuration, a busy data directory or port, a database server that cannot be used: the
     /// command did not run.
@@ -95,6 +96,14 @@ pub(crate) enum CannotRun {
         settings: String,
         /// Why, without credentials.
         error: StorageError,
+    },
+    /// A file of provider `log` cannot be looked into.
+    #[error("{path}: {error}", path = path.display())]
+    Inspect {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: InspectError,
     },
     /// `--tenant` is no tenant id.
     #[error("--tenant: {0}")]

@@ -11,8 +11,10 @@ mod config;
 mod environment;
 mod exit;
 mod gatekeeper;
+mod inspect;
 mod listen;
 mod logging;
+mod memory;
 mod open_files;
 mod private_file;
 mod progress;
@@ -27,7 +29,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap_complete::Shell;
-use cli::Command;
+use cli::{Command, LogCommand};
 use config::Values;
 use environment::Environment;
 use exit::{CannotRun, Exit};
@@ -47,6 +49,7 @@ fn run(command: Command, flags: &Values, environment: &Environment) -> Result<Ex
         Command::Start(arguments) => start::start(&arguments, flags, environment),
         Command::Auth(command) => auth::run(command, environment),
         Command::Verify(arguments) => verify::verify(&arguments, flags, environment),
+        Command::Log(LogCommand::Inspect(arguments)) => inspect::inspect(&arguments),
         Command::Completions { shell } => print_completions(shell),
     }
 }

@@ -3,7 +3,8 @@
 //! Promises: the soft limit is as high as the hard one allows; an operator is warned when that may not
 //! be enough. Deliberately unknown: which files they are.
 
-/// Descriptors an open tenant holds at most times: the database, its log and index, a reader or two.
+/// Descriptors an open tenant holds at most times: the database, its log and index, a reader or two; or a
+/// segment, what it is written by, and a few runs and older segments.
 const FILES_PER_TENANT: u64 = 8;
 /// Everything else: logs, the listener, the runtime.
 const OTHER_FILES: u64 = 64;

@@ -8,14 +8,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nimbus_libsql::{LibsqlOptions, LibsqlProvider};
+use nimbus_log::{LogOptions, LogProvider};
 use nimbus_mysql::{MysqlOptions, MysqlProvider};
 use nimbus_namespace::{NamespaceProvider, Result as StorageResult};
 use nimbus_postgres::{PostgresOptions, PostgresProvider};
 use nimbus_redb::RedbProvider;
 use nimbus_sqlite::SqliteProvider;
 
-use crate::config::{LibsqlStorage, MysqlStorage, PostgresStorage, SETTINGS, Secret, Setting, Storage};
+use crate::config::{
+    LibsqlStorage, LogStorage, MysqlStorage, PostgresStorage, SETTINGS, Secret, Setting, Storage,
+};
 use crate::exit::CannotRun;
+use crate::memory;
 
 type Opened = Result<Arc<dyn NamespaceProvider>, CannotRun>;
 
@@ -24,6 +28,7 @@ pub(crate) async fn open(storage: &Storage) -> Opened {
     match storage {
         Storage::Sqlite(settings) => local(&settings.data_dir, SqliteProvider::open),
         Storage::Redb(settings) => local(&settings.data_dir, RedbProvider::open),
+        Storage::Log(settings) => local(&settings.data_dir, |data_dir| log(data_dir, settings)),
         Storage::Postgres(settings) => remote("postgres", postgres(settings).await),
         Storage::Mysql(settings) => remote("mysql", mysql(settings).await),
         Storage::LibsqlReplica(settings) => remote("libsql-replica", libsql(settings).await),
@@ -54,6 +59,11 @@ fn access_flags(provider: &str) -> String {
     let settings = SETTINGS.iter().filter(|setting| setting.shape.is_confidential());
     let own = settings.filter(|setting| setting.belongs_to(provider));
     own.map(Setting::flag).collect::<Vec<_>>().join(", ")
+}
+
+fn log(data_dir: &Path, settings: &LogStorage) -> StorageResult<LogProvider> {
+    let memory_mb = settings.memory_budget_mb.unwrap_or_else(memory::fitting_budget_mb);
+    LogProvider::open(data_dir, LogOptions { memory_bytes: memory_mb << 20 })
 }
 
 async fn postgres(settings: &PostgresStorage) -> StorageResult<PostgresProvider> {

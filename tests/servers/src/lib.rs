@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use mariadb::Mariadb;
 pub use postgres::Postgres;
 pub use proxy::{Mode, Proxy};
-pub use skip::{skip, tool};
+pub use skip::{forbidden, skip, tool};
 pub use sqld::Sqld;
 
 /// The password of every role and user; a word that a search for leaked passwords finds.

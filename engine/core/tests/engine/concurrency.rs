@@ -141,23 +141,24 @@ async fn of_many_that_insert_one_unique_value_one_wins() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn inserts_at_once_share_commit_groups() {
-    let store = Store::sqlite();
-    let engine = store.engine();
-    let a = tenant(&engine, "a").await;
-    fill(&a, 1).await;
-    let before = a.metrics().counters;
-    let writers = (0..64).map(|n| {
-        let a = a.clone();
-        async move { a.transact(insert(rawdoc! { "_id": n + 100 })).await.unwrap() }
-    });
-    side_by_side(writers).await;
-    let after = a.metrics().counters;
-    let commits = after.commits_total - before.commits_total;
-    let groups = after.commit_groups_total - before.commit_groups_total;
-    println!("{commits} commits in {groups} groups");
-    assert_eq!(commits, 64);
-    assert!(groups < commits);
-    verified(&a).await;
+    for store in [Store::sqlite(), Store::log()] {
+        let engine = store.engine();
+        let a = tenant(&engine, "a").await;
+        fill(&a, 1).await;
+        let before = a.metrics().counters;
+        let writers = (0..64).map(|n| {
+            let a = a.clone();
+            async move { a.transact(insert(rawdoc! { "_id": n + 100 })).await.unwrap() }
+        });
+        side_by_side(writers).await;
+        let after = a.metrics().counters;
+        let commits = after.commits_total - before.commits_total;
+        let groups = after.commit_groups_total - before.commit_groups_total;
+        println!("{commits} commits in {groups} groups");
+        assert_eq!(commits, 64);
+        assert!(groups < commits);
+        verified(&a).await;
+    }
 }
 
 /// Writes documents `first..first + 25` at random until told to stop.

@@ -32,7 +32,7 @@ pub(super) const TABLE_ENTRY_BYTES: usize = 8;
 /// Length of the footer.
 pub(super) const FOOTER_BYTES: usize = 36;
 
-const MAGIC: &[u8; 8] = b"NIMBPACK";
+pub(crate) const MAGIC: &[u8; 8] = b"NIMBPACK";
 const VERSION: u16 = 1;
 
 /// How a block's content is stored.

@@ -57,7 +57,7 @@ pub(super) const COMMON_BYTES: usize = 255;
 /// Most bytes of an entry's key and inline value together, so that a block's length fits its field.
 pub(super) const ENTRY_BYTES: usize = u32::MAX as usize - 1024;
 
-const MAGIC: [u8; 8] = *b"NimbusRn";
+pub(crate) const MAGIC: &[u8; 8] = b"NimbusRn";
 const VERSION: u16 = 1;
 
 /// Whether the filter knows the key. Entries of an index are read by scans, which no filter can help.
@@ -162,7 +162,7 @@ pub(super) fn header(number: u32) -> Vec<u8> {
 
 /// Says what is wrong with a header of the run of that number.
 pub(super) fn check_header(bytes: &[u8], number: u32) -> Result<(), String> {
-    if !bytes.starts_with(&MAGIC) {
+    if !bytes.starts_with(MAGIC) {
         return Err("this is no run file".into());
     }
     let content = checked(bytes).ok_or("the header's checksum does not match")?;

@@ -23,7 +23,7 @@ use nimbus_types::{Sequence, TenantId};
 use crate::corrupt;
 use crate::frame::is_zero;
 
-const MAGIC: &[u8; 8] = b"NIMBUSSG";
+pub(crate) const MAGIC: &[u8; 8] = b"NIMBUSSG";
 const VERSION: u16 = 1;
 const TENANT_AT: usize = 32;
 const CRC_AT: usize = SECTOR_BYTES - 4;

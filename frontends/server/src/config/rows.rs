@@ -6,9 +6,10 @@ use super::shape::Shape;
 use super::table::{Rule, Section, Setting, Unset};
 
 /// Values of `--tenant-provider`.
-pub(crate) const PROVIDERS: &[&str] = &["sqlite", "redb", "postgres", "mysql", "libsql-replica"];
+pub(crate) const PROVIDERS: &[&str] = &["sqlite", "redb", "log", "postgres", "mysql", "libsql-replica"];
 
-const LOCAL: &[&str] = &["sqlite", "redb"];
+const LOCAL: &[&str] = &["sqlite", "redb", "log"];
+const LOG: &[&str] = &["log"];
 const POSTGRES: &[&str] = &["postgres"];
 const MYSQL: &[&str] = &["mysql"];
 const LIBSQL: &[&str] = &["libsql-replica"];
@@ -20,6 +21,8 @@ const SECONDS: Shape = Shape::Number { minimum: 1, maximum: 86_400 };
 const FEWEST_CONNECTIONS: Shape = Shape::Number { minimum: 0, maximum: 10_000 };
 /// Reads may hold all connections of a pool but one, so there must be one to commit on.
 const MOST_CONNECTIONS: Shape = Shape::Number { minimum: 2, maximum: 10_000 };
+/// In MiB. With less a tenant could not be worked on; no machine has more.
+const MEMORY: Shape = Shape::Number { minimum: 16, maximum: 1 << 24 };
 const LIBSQL_SCHEMES: &[&str] = &["http", "https", "libsql"];
 
 const TENANT_PREFIX: Unset = Unset::Default("tenant_");
@@ -62,6 +65,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value_name: "DIR",
         help: "Directory that holds the tenants' files; one process at a time owns it",
         providers: LOCAL,
+    },
+    Setting {
+        key: "memory_budget_mb",
+        section: Section::Persistence,
+        shape: MEMORY,
+        unset: Unset::Computed("a quarter of the memory, 64 to 4096"),
+        value_name: "MIB",
+        help: "MiB of memory for the data of all tenants together",
+        providers: LOG,
     },
     Setting {
         key: "postgres_url",
@@ -366,6 +378,7 @@ mod tests {
             let cells: Vec<_> = row.unwrap_or_default().split(" | ").collect();
             let default = match setting.unset {
                 Unset::Default(text) => format!("`{text}`"),
+                Unset::Computed(text) => text.to_owned(),
                 Unset::Nothing => "none".to_owned(),
                 Unset::Refused => "must be set".to_owned(),
             };

@@ -18,6 +18,8 @@ pub(crate) enum Storage {
     Sqlite(LocalStorage),
     /// One redb file per tenant.
     Redb(LocalStorage),
+    /// One folder of the native log store per tenant.
+    Log(LogStorage),
     /// One schema of a `PostgreSQL` database per tenant.
     Postgres(PostgresStorage),
     /// One database of a `MySQL` or `MariaDB` server per tenant.
@@ -31,6 +33,15 @@ pub(crate) enum Storage {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LocalStorage {
     pub(crate) data_dir: PathBuf,
+}
+
+/// Settings of provider `log`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogStorage {
+    pub(crate) data_dir: PathBuf,
+    /// What fits the machine, if nothing is said.
+    pub(crate) memory_budget_mb: Option<u64>,
 }
 
 /// Settings of provider `postgres`.
@@ -95,6 +106,7 @@ impl Storage {
     pub(crate) fn data_dir(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(local) | Self::Redb(local) => Some(&local.data_dir),
+            Self::Log(log) => Some(&log.data_dir),
             Self::Postgres(_) | Self::Mysql(_) | Self::LibsqlReplica(_) => None,
         }
     }
@@ -103,7 +115,9 @@ impl Storage {
 impl fmt::Display for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sqlite(local) | Self::Redb(local) => write!(f, "data {}", local.data_dir.display()),
+            Self::Sqlite(LocalStorage { data_dir })
+            | Self::Redb(LocalStorage { data_dir })
+            | Self::Log(LogStorage { data_dir, .. }) => write!(f, "data {}", data_dir.display()),
             Self::Postgres(remote) => write_remote(f, &remote.url, &remote.tenant_schema_prefix),
             Self::Mysql(remote) => write_remote(f, &remote.url, &remote.tenant_database_prefix),
             Self::LibsqlReplica(remote) => {

@@ -56,6 +56,8 @@ pub(crate) struct Setting {
 pub(crate) enum Unset {
     /// This value, given as text.
     Default(&'static str),
+    /// What the server finds fitting when it starts, in words.
+    Computed(&'static str),
     /// Nothing; the server does without.
     Nothing,
     /// The start is refused, if it has meaning with the chosen provider.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use nimbus_engine::{Engine, EngineOptions};
 use nimbus_libsql::{LibsqlOptions, LibsqlProvider};
+use nimbus_log::{LogOptions, LogProvider};
 use nimbus_mysql::{MysqlOptions, MysqlProvider};
 use nimbus_namespace::NamespaceProvider;
 use nimbus_namespace::reference::ReferenceProvider;
@@ -39,6 +40,12 @@ impl Store {
     pub(crate) fn redb() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let provider = Arc::new(RedbProvider::open(folder.path()).unwrap());
+        Self { provider, folder: Some(folder) }
+    }
+
+    pub(crate) fn log() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let provider = Arc::new(LogProvider::open(folder.path(), LogOptions::default()).unwrap());
         Self { provider, folder: Some(folder) }
     }
 
@@ -90,7 +97,7 @@ impl Store {
     /// One of each that can be had here.
     pub(crate) async fn all() -> Vec<Self> {
         let servers = [Self::postgres().await, Self::mysql().await, Self::libsql().await];
-        let here = [Self::reference(), Self::sqlite(), Self::redb()];
+        let here = [Self::reference(), Self::sqlite(), Self::redb(), Self::log()];
         here.into_iter().chain(servers.into_iter().flatten()).collect()
     }
 

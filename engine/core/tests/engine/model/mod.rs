@@ -43,6 +43,11 @@ fn any_steps_on_redb_end_as_the_simple_model_says() {
 }
 
 #[test]
+fn any_steps_on_log_end_as_the_simple_model_says() {
+    check(12, 24, async || Some(Store::log()));
+}
+
+#[test]
 fn any_steps_on_postgres_end_as_the_simple_model_says() {
     check(5, 24, Store::postgres);
 }

@@ -140,7 +140,7 @@ fn a_setting_of_another_provider_is_refused_by_name_wherever_it_is_set() {
     let error = resolve_with("postgres", [("data_dir", json!("d"))]).unwrap_err();
     assert_eq!(
         error,
-        "--data-dir is a setting of provider sqlite, redb, but the tenant provider is postgres"
+        "--data-dir is a setting of provider sqlite, redb, log, but the tenant provider is postgres"
     );
 }
 
