@@ -8,12 +8,12 @@
 
 mod blocks;
 mod budget;
-mod pages;
+mod buffers;
 mod shard;
 mod share;
 #[cfg(test)]
 mod tests;
 
 pub use budget::Budget;
-pub(crate) use pages::PAGE_BYTES;
+pub(crate) use buffers::PAGE_BYTES;
 pub(crate) use share::{Charge, Share};

@@ -6,6 +6,7 @@
 //! stays within one server-wide budget. Deliberately unknown: queries, frontends, what documents mean.
 
 mod cache;
+mod compression;
 mod frame;
 mod inspect;
 mod manifest;

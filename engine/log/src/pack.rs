@@ -4,7 +4,6 @@
 //! of older packs, and never changed. Promises: a value that is read is the value that was added, or
 //! the damage is named. Deliberately unknown: which values are live, and when a pack becomes part of a store.
 
-mod compression;
 mod entries;
 mod format;
 mod inspect;

@@ -126,7 +126,10 @@ impl Run {
         let content = if let Some(content) = self.share.block(self.number, ordinal as u32) {
             content
         } else {
-            let content = self.open_block(&self.file.read(self.parts.fences.extent(ordinal))?, ordinal)?;
+            let extent = self.parts.fences.extent(ordinal);
+            let memory = |bytes| self.share.buffer(bytes);
+            let stored = self.file.read_into(extent.start, memory((extent.end - extent.start) as usize))?;
+            let content = self.open_block(&stored, ordinal, memory)?;
             self.share.keep(self.number, ordinal as u32, content.clone());
             content
         };
@@ -134,9 +137,14 @@ impl Run {
     }
 
     /// The content of a block that has been read from the disk.
-    fn open_block(&self, stored: &Bytes, ordinal: usize) -> Result<Bytes> {
+    fn open_block(
+        &self,
+        stored: &Bytes,
+        ordinal: usize,
+        memory: impl FnOnce(usize) -> Vec<u8>,
+    ) -> Result<Bytes> {
         let place = Place { file: self.number, block: ordinal as u32 };
-        sealed::open(stored, place, self.parts.footer.longest_block)
+        sealed::open(stored, place, self.parts.footer.longest_block, memory)
             .map_err(|what| self.damage_in(ordinal, what))
     }
 

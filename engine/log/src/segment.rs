@@ -164,7 +164,7 @@ impl Segment {
         } else {
             let begin = page * page_bytes;
             let bytes = page_bytes.min(self.used_bytes.saturating_sub(begin)) as usize;
-            let content = self.read_file(disk, begin, share.page(bytes))?;
+            let content = self.read_file(disk, begin, share.buffer(bytes))?;
             share.keep(self.number, page as u32, content.clone());
             content
         };

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::pages::Pages;
+use super::buffers::Buffers;
 use super::shard::{Shard, block_key, mix};
 
 /// Shards of a store. Four threads that read one store meet in the same one seldom enough.
@@ -42,13 +42,13 @@ impl Blocks {
     }
 
     /// Gives up blocks worth `wanted_bytes`, or all when they are worth less. Answers the bytes given up.
-    pub(super) fn evict(&self, wanted_bytes: u64, pages: &Pages) -> u64 {
+    pub(super) fn evict(&self, wanted_bytes: u64, buffers: &Buffers) -> u64 {
         let Some(shards) = self.shards.get() else { return 0 };
         let mut freed_bytes = 0;
         let mut empty_in_a_row = 0;
         while freed_bytes < wanted_bytes && empty_in_a_row < SHARDS {
             let at = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
-            let freed_here = shards[at].0.lock().evict(wanted_bytes - freed_bytes, pages);
+            let freed_here = shards[at].0.lock().evict(wanted_bytes - freed_bytes, buffers);
             empty_in_a_row = if freed_here == 0 { empty_in_a_row + 1 } else { 0 };
             freed_bytes += freed_here;
         }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::blocks::Blocks;
-use super::pages::Pages;
+use super::buffers::Buffers;
 
 /// Most that is freed at once beyond what is needed: how long one call may take is bounded by it.
 const MOST_SLACK_BYTES: u64 = 8 * 1024 * 1024;
@@ -27,7 +27,7 @@ pub struct Budget {
     /// How many shares there are, as in `holders`, to be read without its lock.
     shares: AtomicU64,
     holders: Mutex<Holders>,
-    pub(super) pages: Pages,
+    pub(super) buffers: Buffers,
 }
 
 /// The accounts of all shares, by a number given to each. Whoever makes room holds the lock meanwhile.
@@ -54,7 +54,7 @@ impl Budget {
             pinned_bytes: AtomicU64::new(0),
             shares: AtomicU64::new(0),
             holders: Mutex::default(),
-            pages: Pages::default(),
+            buffers: Buffers::default(),
         })
     }
 
@@ -181,7 +181,7 @@ impl Budget {
             if cached_bytes <= level_bytes || freed_bytes >= excess_bytes {
                 break;
             }
-            let freed_here = holder.blocks.evict(cached_bytes - level_bytes, &self.pages);
+            let freed_here = holder.blocks.evict(cached_bytes - level_bytes, &self.buffers);
             self.give_back(holder, freed_here);
             freed_bytes += freed_here;
         }

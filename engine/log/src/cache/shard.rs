@@ -12,7 +12,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use bytes::Bytes;
 
-use super::pages::Pages;
+use super::buffers::Buffers;
 
 /// What keeping a block costs besides its content: its slot, its place in the map with the share that is
 /// empty, and the headers of its allocations.
@@ -118,7 +118,7 @@ impl Shard {
 
     /// Gives up blocks worth `wanted_bytes`, but only a few at once. Answers the bytes given up: 0 when
     /// the shard is empty.
-    pub(super) fn evict(&mut self, wanted_bytes: u64, pages: &Pages) -> u64 {
+    pub(super) fn evict(&mut self, wanted_bytes: u64, buffers: &Buffers) -> u64 {
         let mut freed_bytes = 0;
         for _ in 0..EVICTED_AT_ONCE {
             if freed_bytes >= wanted_bytes {
@@ -127,7 +127,7 @@ impl Shard {
             let Some(at) = self.find_victim() else { break };
             if let Some(content) = self.remove(at) {
                 freed_bytes += cost(&content);
-                pages.set_aside(content);
+                buffers.set_aside(content);
             }
         }
         self.tidy();

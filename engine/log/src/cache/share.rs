@@ -70,9 +70,9 @@ impl Share {
         }
     }
 
-    /// Memory for a page of a file: zeros of that length, which is at most [`PAGE_BYTES`](super::PAGE_BYTES).
-    pub(crate) fn page(&self, length: usize) -> Vec<u8> {
-        self.budget.pages.take(length)
+    /// Memory for a block that may be kept: zeros of that length.
+    pub(crate) fn buffer(&self, length: usize) -> Vec<u8> {
+        self.budget.buffers.take(length)
     }
 
     /// Gives up all blocks of a file. Looks at every kept block: meant for files that are removed.

@@ -19,7 +19,9 @@
 use bytes::Bytes;
 use nimbus_namespace::{PhysicalReport, StorageError};
 
-use super::compression::decompress;
+use zstd::zstd_safe::get_frame_content_size;
+
+use crate::compression::decompress;
 
 /// Raw content of a block, unless one entry alone is larger.
 pub(super) const BLOCK_BYTES: usize = 16 * 1024;
@@ -199,8 +201,12 @@ pub(super) fn seal_block(file: &mut Vec<u8>, begin: usize, encoding: Encoding, r
     file.extend_from_slice(&checksum.to_le_bytes());
 }
 
-/// The raw content of a block; says what is wrong with it.
-pub(super) fn open_block(mut block: Vec<u8>) -> Result<Bytes, &'static str> {
+/// The raw content of a block; says what is wrong with it. `memory` answers zeros of a length, for content that
+/// was compressed.
+pub(super) fn open_block(
+    mut block: Vec<u8>,
+    memory: impl FnOnce(usize) -> Vec<u8>,
+) -> Result<Bytes, &'static str> {
     if block.len() < TRAILER_BYTES || !is_sealed(&block) {
         return Err("the block does not match its checksum");
     }
@@ -211,7 +217,15 @@ pub(super) fn open_block(mut block: Vec<u8>) -> Result<Bytes, &'static str> {
     let raw = if flags == Encoding::Raw as u8 {
         block
     } else if flags == Encoding::Zstd as u8 {
-        decompress(&block, raw_bytes).map_err(|_| "the block cannot be decompressed")?
+        // The frame says its length, too, so that a wrong one costs no memory.
+        if get_frame_content_size(&block).ok().flatten() != Some(raw_bytes as u64) {
+            return Err("the block is not as long as it says");
+        }
+        let mut raw = memory(raw_bytes);
+        if !decompress(&block, &mut raw).map_err(|_| "the block cannot be decompressed")? {
+            return Err("the block is not as long as it says");
+        }
+        raw
     } else {
         return Err("the block is stored in a way that is not known here");
     };

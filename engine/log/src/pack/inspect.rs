@@ -92,7 +92,7 @@ struct BlockKeys {
 }
 
 fn read_block(source: &Source, offset: u64, stored_bytes: u64) -> Result<BlockKeys, String> {
-    let content = open_block(source.read(offset, stored_bytes)?.into())?;
+    let content = open_block(source.read(offset, stored_bytes)?.into(), |bytes| vec![0; bytes])?;
     let mut block = BlockKeys { keys: Vec::new(), value_bytes: 0 };
     for entry in BlockEntries::new(content) {
         let entry = entry?;

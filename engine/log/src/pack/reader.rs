@@ -129,7 +129,7 @@ impl Pack {
         let offset = self.block_offset(block);
         let stored_bytes = self.block_offset(block + 1) - offset;
         let stored = read_at(&*self.file, offset, stored_bytes)?;
-        open_block(stored).map_err(|what| Damage::Corrupt { offset, what })
+        open_block(stored, |bytes| self.share.buffer(bytes)).map_err(|what| Damage::Corrupt { offset, what })
     }
 
     /// Number of a block's entries, and bytes of its values.

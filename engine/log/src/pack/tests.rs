@@ -125,7 +125,7 @@ proptest! {
     #[test]
     fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(damage_is_named(&disk_with(&bytes), &[]));
-        let _ = open_block(bytes.clone());
+        let _ = open_block(bytes.clone(), |bytes| vec![0; bytes]);
         let _ = BlockEntries::new(bytes.into()).count();
     }
 
@@ -151,7 +151,7 @@ proptest! {
     ) {
         let mut block = content;
         seal_block(&mut block, 0, if is_zstd { Encoding::Zstd } else { Encoding::Raw }, raw_bytes);
-        if let Ok(raw) = open_block(block) {
+        if let Ok(raw) = open_block(block, |bytes| vec![0; bytes]) {
             prop_assert_eq!(raw.len(), raw_bytes as usize);
             let _ = BlockEntries::new(raw).count();
         }

@@ -46,7 +46,7 @@ impl Piece {
             self.blocks = blocks;
         }
         let stored = (extent.start - self.start) as usize..(extent.end - self.start) as usize;
-        let content = run.open_block(&self.stored.slice(stored), ordinal)?;
+        let content = run.open_block(&self.stored.slice(stored), ordinal, |bytes| vec![0; bytes])?;
         Block::new(content).map_err(|_| run.malformed(ordinal))
     }
 }

@@ -54,11 +54,15 @@ impl RunFile {
 
     /// Reads what lies there. The caller has made sure that the file is at least that long.
     pub(super) fn read(&self, extent: Range<u64>) -> Result<Bytes> {
-        let mut content = vec![0; (extent.end - extent.start) as usize];
-        match self.file.read_at(extent.start, &mut content) {
+        self.read_into(extent.start, vec![0; (extent.end - extent.start) as usize])
+    }
+
+    /// As [`RunFile::read`], into memory that is at hand and as long as what is to be read.
+    pub(super) fn read_into(&self, offset: u64, mut content: Vec<u8>) -> Result<Bytes> {
+        match self.file.read_at(offset, &mut content) {
             Ok(()) => Ok(content.into()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(self.damage(extent.start, "the file has become shorter"))
+                Err(self.damage(offset, "the file has become shorter"))
             }
             Err(error) => Err(self.failure(&error)),
         }

@@ -24,7 +24,7 @@ pub(crate) fn inspect(source: &Source, number: Option<u32>, printer: &mut Printe
         let extent = fences.extent(ordinal);
         let block = source.read(extent.start, extent.end - extent.start).and_then(|stored| {
             let place = Place { file: footer.number, block: ordinal as u32 };
-            let content = sealed::open(&stored, place, footer.longest_block)?;
+            let content = sealed::open(&stored, place, footer.longest_block, |bytes| vec![0; bytes])?;
             let plain_bytes = content.len();
             Ok((Block::new(content).map_err(|_| MALFORMED)?, stored.len(), plain_bytes))
         });

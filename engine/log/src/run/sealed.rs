@@ -7,7 +7,9 @@
 use std::io;
 
 use bytes::Bytes;
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::bulk::Compressor;
+
+use crate::compression::decompress;
 
 /// Level of compression: the library's own middle of speed and size.
 const LEVEL: i32 = 3;
@@ -53,7 +55,14 @@ pub(super) fn seal(
 }
 
 /// The content of a stored block, or what is wrong with it. Plain content stays a part of `stored`.
-pub(super) fn open(stored: &Bytes, place: Place, longest_block: u32) -> Result<Bytes, &'static str> {
+///
+/// `memory` answers zeros of a length, for content that was compressed.
+pub(super) fn open(
+    stored: &Bytes,
+    place: Place,
+    longest_block: u32,
+    memory: impl FnOnce(usize) -> Vec<u8>,
+) -> Result<Bytes, &'static str> {
     let (covered, found) = stored.split_last_chunk::<4>().ok_or("a block is too short")?;
     if checksum(place, covered) != u32::from_le_bytes(*found) {
         return Err("a block's checksum does not match");
@@ -66,12 +75,11 @@ pub(super) fn open(stored: &Bytes, place: Place, longest_block: u32) -> Result<B
     let plain_bytes = plain_bytes as usize;
     match flags {
         PLAIN if content.len() == plain_bytes => Ok(stored.slice(..plain_bytes)),
-        ZSTD => Decompressor::new()
-            .and_then(|mut decompressor| decompressor.decompress(content, plain_bytes))
-            .ok()
-            .filter(|plain| plain.len() == plain_bytes)
-            .map(Bytes::from)
-            .ok_or("a block cannot be decompressed"),
+        ZSTD => {
+            let mut plain = memory(plain_bytes);
+            let is_whole = decompress(content, &mut plain).unwrap_or(false);
+            if is_whole { Ok(plain.into()) } else { Err("a block cannot be decompressed") }
+        }
         _ => Err("a block's trailer makes no sense"),
     }
 }
@@ -81,6 +89,10 @@ mod tests {
     use super::*;
 
     const PLACE: Place = Place { file: 3, block: 4 };
+
+    fn zeros(length: usize) -> Vec<u8> {
+        vec![0; length]
+    }
 
     fn sealed(content: &[u8]) -> Bytes {
         let mut stored = Vec::new();
@@ -93,16 +105,16 @@ mod tests {
         let (even, uneven) = ([7; 4096], [1, 2, 3]);
         assert!(sealed(&even).len() < 100);
         assert_eq!(sealed(&uneven).len(), 3 + 9);
-        assert_eq!(open(&sealed(&even), PLACE, 4096), Ok(Bytes::copy_from_slice(&even)));
-        assert_eq!(open(&sealed(&uneven), PLACE, 4096), Ok(Bytes::copy_from_slice(&uneven)));
+        assert_eq!(open(&sealed(&even), PLACE, 4096, zeros), Ok(Bytes::copy_from_slice(&even)));
+        assert_eq!(open(&sealed(&uneven), PLACE, 4096, zeros), Ok(Bytes::copy_from_slice(&uneven)));
     }
 
     #[test]
     fn a_block_of_another_place_or_length_is_refused() {
         let stored = sealed(&[7; 4096]);
-        assert!(open(&stored, Place { file: 3, block: 5 }, 4096).is_err());
-        assert!(open(&stored, Place { file: 2, block: 4 }, 4096).is_err());
-        assert!(open(&stored, PLACE, 4095).is_err());
-        assert!(open(&stored.slice(..8), PLACE, 4096).is_err());
+        assert!(open(&stored, Place { file: 3, block: 5 }, 4096, zeros).is_err());
+        assert!(open(&stored, Place { file: 2, block: 4 }, 4096, zeros).is_err());
+        assert!(open(&stored, PLACE, 4095, zeros).is_err());
+        assert!(open(&stored.slice(..8), PLACE, 4096, zeros).is_err());
     }
 }

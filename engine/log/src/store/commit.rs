@@ -25,6 +25,8 @@ use crate::tree::Tree;
 const FEW_CHANGES: usize = 64;
 /// A delta of this many times the size at which a checkpoint is due makes commits wait for it.
 const CHECKPOINTS_BEHIND: u64 = 2;
+/// More runs than this make commits wait for a merge, since every read may have to look into each.
+const MOST_RUNS: usize = 32;
 /// Write buffers longer than this are not kept for the next frame.
 const KEPT_BUFFER_BYTES: usize = 1 << 20;
 
@@ -49,9 +51,7 @@ impl Store {
     /// Makes `group` durable and visible, on this thread; waits for a write that is running. See
     /// [`nimbus_namespace::Namespace::commit`].
     pub(crate) fn commit(&self, expected: Sequence, group: &CommitGroup) -> Result<Head> {
-        if self.must_catch_up() {
-            self.checkpoint()?;
-        }
+        self.catch_up()?;
         let pending = {
             let mut writer = self.idle_writer();
             self.begin(&mut writer, expected, group)?
@@ -211,13 +211,32 @@ impl Store {
         self.current.change(change)
     }
 
-    /// Whether so much waits for a checkpoint that commits have to wait, too.
+    /// Whether so much waits for upkeep that commits have to wait for it, too.
     fn is_behind(&self, writer: &Writer) -> bool {
+        self.owes_checkpoint(writer) || self.owes_merge()
+    }
+
+    fn owes_checkpoint(&self, writer: &Writer) -> bool {
         writer.since_checkpoint.memory.bytes() > self.sizes.checkpoint * CHECKPOINTS_BEHIND
     }
 
-    fn must_catch_up(&self) -> bool {
-        self.is_behind(&self.writer.lock())
+    fn owes_merge(&self) -> bool {
+        self.current.newest().runs.len() > MOST_RUNS
+    }
+
+    /// Waits for upkeep that is behind, or does it.
+    fn catch_up(&self) -> Result<()> {
+        if self.owes_checkpoint(&self.writer.lock()) {
+            self.checkpoint()?;
+        }
+        if self.owes_merge() {
+            let _reshaping = self.reshaping.lock();
+            // Whoever merged meanwhile may have left nothing to do.
+            if self.owes_merge() && !self.has_stopped() {
+                self.merge_runs()?;
+            }
+        }
+        Ok(())
     }
 }
 

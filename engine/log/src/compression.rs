@@ -1,7 +1,7 @@
 //! Decompressors, used again and again.
 //!
 //! A decompressor of zstd holds about 100 KiB and takes longer to set up than a block to decompress.
-//! Promises: no more are kept than can be of use at once, whatever the number of threads and packs.
+//! Promises: no more are kept than can be of use at once, whatever the number of threads and files.
 //! Deliberately unknown: what is decompressed.
 
 use std::io;
@@ -14,14 +14,15 @@ const MOST_IDLE: usize = 8;
 
 static IDLE: Mutex<Vec<Decompressor<'static>>> = Mutex::new(Vec::new());
 
-/// Decompresses one zstd frame that holds its own length, which is to be `raw_bytes`.
-pub(super) fn decompress(stored: &[u8], raw_bytes: usize) -> io::Result<Vec<u8>> {
+/// Decompresses one zstd frame into `into`, whose length is to be that of the content. `false` where the content
+/// has another length.
+pub(crate) fn decompress(stored: &[u8], into: &mut [u8]) -> io::Result<bool> {
     let idle = IDLE.lock().pop();
     let mut decompressor = idle.map_or_else(Decompressor::new, Ok)?;
-    let raw = decompressor.decompress(stored, raw_bytes);
+    let written = decompressor.decompress_to_buffer(stored, into);
     let mut idle = IDLE.lock();
     if idle.len() < MOST_IDLE {
         idle.push(decompressor);
     }
-    raw
+    Ok(written? == into.len())
 }
