@@ -138,16 +138,8 @@ fn a_frame_that_does_not_follow_the_one_before_is_refused() {
         world.commit().unwrap();
     }
     world.store = None;
-    let is_segment = |path: &PathBuf| FileName::of(path).is_some_and(|name| name.kind == Kind::Segment);
-    let path = files(&world).into_iter().rfind(is_segment).unwrap();
-    let whole = bytes_of(&world, &path);
-    let last = {
-        let mut block = 1;
-        while used_bytes(&whole) > (block + frame_blocks(&whole, block)) * BLOCK_BYTES {
-            block += frame_blocks(&whole, block);
-        }
-        block * BLOCK_BYTES
-    };
+    let (path, whole) = last_segment(&world);
+    let last = *frames(&whole).last().unwrap();
     let mut header = whole[last..last + 48].to_vec();
     header[32] ^= 1;
     let crc = crc32fast::hash(&header[4..]);
@@ -157,8 +149,73 @@ fn a_frame_that_does_not_follow_the_one_before_is_refused() {
     assert!(opened.as_ref().err().is_some_and(is_corruption), "{opened:?}");
 }
 
-fn frame_blocks(segment: &[u8], block: usize) -> usize {
-    frame::header_of(&segment[block * BLOCK_BYTES..]).map_or(0, |header| header.blocks() as usize)
+/// The newest segment, whole.
+fn last_segment(world: &World) -> (PathBuf, Vec<u8>) {
+    let is_segment = |path: &PathBuf| FileName::of(path).is_some_and(|name| name.kind == Kind::Segment);
+    let path = files(world).into_iter().rfind(is_segment).unwrap();
+    let whole = bytes_of(world, &path);
+    (path, whole)
+}
+
+/// Where the frames of a segment begin.
+fn frames(segment: &[u8]) -> Vec<usize> {
+    let mut begins = Vec::new();
+    let mut begin = BLOCK_BYTES;
+    while let Some(header) = segment.get(begin..).and_then(frame::header_of) {
+        begins.push(begin);
+        begin += header.blocks() as usize * BLOCK_BYTES;
+    }
+    begins
+}
+
+/// What a lost sector leaves looks like a torn write, and is none: whole frames follow.
+#[test]
+fn a_sector_that_is_lost_within_the_log_is_found() {
+    let mut world = grown(3);
+    let (path, whole) = last_segment(&world);
+    let begins = frames(&whole);
+    assert!(begins.len() > 2);
+    let last = *begins.last().unwrap();
+    for offset in (begins[0]..last).step_by(SECTOR_BYTES) {
+        let sector = &whole[offset..offset + SECTOR_BYTES];
+        if sector.iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        let file = world.disk.open(&path).unwrap();
+        file.write_at(offset as u64, &[0; SECTOR_BYTES]).unwrap();
+        let opened = world.open();
+        assert!(opened.as_ref().err().is_some_and(is_corruption), "offset {offset}: {opened:?}");
+        file.write_at(offset as u64, sector).unwrap();
+    }
+    world.open().unwrap();
+    world.assert_sound();
+}
+
+#[test]
+fn a_segment_that_is_not_this_tenants_or_does_not_follow_is_refused() {
+    // A byte of the number, of the crc before, and of the tenant's id.
+    for at in [12, 20, 32] {
+        let mut world = grown(3);
+        let (path, whole) = last_segment(&world);
+        let mut sector = whole[..SECTOR_BYTES].to_vec();
+        sector[at] ^= 3;
+        let crc = crc32fast::hash(&sector[..SECTOR_BYTES - 4]);
+        sector[SECTOR_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+        world.disk.open(&path).unwrap().write_at(0, &sector).unwrap();
+        let opened = world.open();
+        assert!(opened.as_ref().err().is_some_and(is_corruption), "byte {at}: {opened:?}");
+    }
+}
+
+/// Frames that memory has a copy of are compared with the medium.
+#[test]
+fn a_check_finds_what_has_changed_under_an_open_tenant() {
+    let mut world = grown(3);
+    let (path, whole) = last_segment(&world);
+    world.open().unwrap();
+    let at = frames(&whole)[0] + 100;
+    world.disk.open(&path).unwrap().write_at(at as u64, &[!whole[at]]).unwrap();
+    assert_eq!(world.store().check().faults.len(), 1);
 }
 
 #[test]
