@@ -41,6 +41,8 @@ impl Store {
     pub(crate) fn compact_fully(&self) -> Result<()> {
         self.checkpoint()?;
         let _reshaping = self.reshaping.lock();
+        let refusal = self.writer.lock().refusal.clone();
+        refusal.map_or(Ok(()), Err)?;
         while self.pack()? {}
         self.merge(&self.version().runs, true)
     }

@@ -40,6 +40,7 @@ fn a_closed_store_changes_no_file() {
     world.store().checkpoint().unwrap();
     assert!(!world.store().maintain().unwrap());
     assert!(!world.store().prepare_spare().unwrap());
+    assert!(matches!(world.store().compact_fully(), Err(StorageError::Unavailable(_))));
     assert!(matches!(world.store().trim_log(Sequence(1_000)), Err(StorageError::Unavailable(_))));
     assert_eq!(world.disk.operations(), before);
     world.open().unwrap();
@@ -74,11 +75,14 @@ fn closing_waits_for_upkeep() {
     let world = with_work(2);
     let store = world.store();
     thread::scope(|scope| {
-        let (upkeep, making) = (store.upkeep.lock(), store.making.lock());
+        let (reshaping, upkeep, making) = (store.reshaping.lock(), store.upkeep.lock(), store.making.lock());
         let closing = scope.spawn(|| store.close(closed()));
         // Time in which one that did not wait would be found out.
         thread::sleep(Duration::from_millis(30));
-        assert!(!closing.is_finished(), "it did not wait for work on sealed files");
+        assert!(!closing.is_finished(), "it did not wait for merging or packing");
+        drop(reshaping);
+        thread::sleep(Duration::from_millis(30));
+        assert!(!closing.is_finished(), "it did not wait for a checkpoint");
         drop(upkeep);
         thread::sleep(Duration::from_millis(30));
         assert!(!closing.is_finished(), "it did not wait for a segment being made");
