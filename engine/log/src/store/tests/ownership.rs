@@ -11,6 +11,7 @@ use nimbus_types::Sequence;
 use super::world::{World, assert_reads, folder};
 use crate::cache::Budget;
 use crate::name::{FileName, Kind};
+use crate::store::Store;
 
 /// Four runs to be merged, and sealed segments to be packed behind them.
 fn with_work(seed: u64) -> World {
@@ -72,23 +73,57 @@ fn after_a_failed_write_nothing_is_written_until_the_tenant_is_reopened() {
 
 #[test]
 fn closing_waits_for_upkeep() {
+    assert_closing_waits("merging and packing", |store, meanwhile| {
+        let _held = store.reshaping.lock();
+        meanwhile();
+    });
+    assert_closing_waits("a checkpoint", |store, meanwhile| {
+        let _held = store.upkeep.lock();
+        meanwhile();
+    });
+    assert_closing_waits("a segment being made", |store, meanwhile| {
+        let _held = store.making.lock();
+        meanwhile();
+    });
+}
+
+fn assert_closing_waits(for_what: &str, holding: impl Fn(&Store, &dyn Fn())) {
     let world = with_work(2);
     let store = world.store();
     thread::scope(|scope| {
-        let (reshaping, upkeep, making) = (store.reshaping.lock(), store.upkeep.lock(), store.making.lock());
-        let closing = scope.spawn(|| store.close(closed()));
-        // Time in which one that did not wait would be found out.
-        thread::sleep(Duration::from_millis(30));
-        assert!(!closing.is_finished(), "it did not wait for merging or packing");
-        drop(reshaping);
-        thread::sleep(Duration::from_millis(30));
-        assert!(!closing.is_finished(), "it did not wait for a checkpoint");
-        drop(upkeep);
-        thread::sleep(Duration::from_millis(30));
-        assert!(!closing.is_finished(), "it did not wait for a segment being made");
-        drop(making);
+        holding(store, &|| {
+            let closing = scope.spawn(|| store.close(closed()));
+            // Time in which one that did not wait would be found out.
+            thread::sleep(Duration::from_millis(30));
+            assert!(!closing.is_finished(), "it did not wait for {for_what}");
+        });
     });
     assert!(store.has_stopped());
+}
+
+#[test]
+fn what_nobody_needs_is_gone_once_a_tenant_has_been_opened() {
+    let mut world = with_work(6);
+    for name in ["run-0000000900", "pack-0000000901", "segment-0000000000", "manifest.new"] {
+        world.disk.create(&folder().join(name), 4096).unwrap();
+    }
+    // What is not ours is left alone.
+    world.disk.create(&folder().join("notes"), 1).unwrap();
+    let ours = |world: &World| {
+        let files = world.disk.list(&folder()).unwrap();
+        files.into_iter().filter(|path| !path.ends_with("manifest")).collect::<Vec<_>>()
+    };
+    world.open().unwrap();
+    let version = world.store().version();
+    for path in ours(&world) {
+        let is_known = FileName::of(&path).is_some_and(|name| match name.kind {
+            Kind::Run => version.runs.iter().any(|run| run.number() == name.number),
+            Kind::Segment | Kind::Pack => version.file(name.number).is_some(),
+        });
+        assert!(is_known || path.ends_with("notes"), "{}", path.display());
+    }
+    assert!(ours(&world).contains(&folder().join("notes")));
+    world.assert_sound();
 }
 
 /// A manifest whose sync failed is seen by whoever opens the tenant next, and may yet be lost.

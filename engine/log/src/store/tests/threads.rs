@@ -31,7 +31,7 @@ fn changes(random: &SimulatedRandomness) -> Vec<KeyChange> {
         _ => put(Space::Documents, key, vec![below(256) as u8; below(2_000) as usize]),
     };
     let entry = if below(4) == 0 { remove(Space::Index, key) } else { put(Space::Index, key, &key[..]) };
-    vec![document, entry, put(Space::Meta, [number], below(1 << 40).to_le_bytes().to_vec())]
+    vec![document, entry, put(Space::Meta, [number], below(1 << 40).to_le_bytes())]
 }
 
 /// The sums over all that a version holds are those of its head.
@@ -102,7 +102,7 @@ fn stress(disk: Arc<dyn Disk>, folder: &Path, seed: u64) {
             scope.spawn(|| {
                 until_over(&|| {
                     store.maintain().unwrap();
-                })
+                });
             });
         }
         for _ in 0..READERS {
