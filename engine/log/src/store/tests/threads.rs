@@ -62,6 +62,17 @@ fn assert_log_is_whole(store: &Store) {
     }
 }
 
+/// What would be found after a crash is what readers see.
+fn assert_manifest_agrees(store: &Store) {
+    let upkeep = store.upkeep.lock();
+    let version = store.version();
+    let runs: Vec<u32> = version.runs.iter().map(|run| run.number()).collect();
+    assert_eq!(upkeep.manifest.runs, runs);
+    let segments = upkeep.manifest.segments.iter().map(|entry| entry.number);
+    let packs = upkeep.manifest.packs.iter().map(|entry| entry.number);
+    assert!(segments.chain(packs).all(|number| version.file(number).is_some()));
+}
+
 fn commit_all(store: &Store, model: &mut CommitBuilder, random: &SimulatedRandomness) {
     for nth in 0..COMMITS {
         let expected = model.sequence();
@@ -111,6 +122,7 @@ fn stress(disk: Arc<dyn Disk>, folder: &Path, seed: u64) {
                     let version = store.version();
                     assert_adds_up(&version);
                     assert_log_is_whole(&store);
+                    assert_manifest_agrees(&store);
                     // The same again, from files that may have been replaced meanwhile.
                     assert_adds_up(&version);
                 });
