@@ -15,5 +15,5 @@ mod share;
 mod tests;
 
 pub use budget::Budget;
-pub(crate) use buffers::PAGE_BYTES;
+pub(crate) use buffers::READ_BYTES;
 pub(crate) use share::{Charge, Share};

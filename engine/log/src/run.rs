@@ -130,6 +130,8 @@ impl Run {
             let memory = |bytes| self.share.buffer(bytes);
             let stored = self.file.read_into(extent.start, memory((extent.end - extent.start) as usize))?;
             let content = self.open_block(&stored, ordinal, memory)?;
+            // Content that is not compressed is a part of it, and stays.
+            self.share.set_aside(stored);
             self.share.keep(self.number, ordinal as u32, content.clone());
             content
         };

@@ -18,7 +18,7 @@ use nimbus_io::{BLOCK_BYTES, Disk, DiskFile, SECTOR_BYTES};
 use nimbus_namespace::{Result, StorageError};
 use nimbus_types::Sequence;
 
-use crate::cache::{PAGE_BYTES, Share};
+use crate::cache::{READ_BYTES, Share};
 use crate::frame::{self, Header, Inspected};
 use crate::position::Position;
 use crate::{corrupt, failed};
@@ -151,9 +151,9 @@ impl Segment {
         length: usize,
         near: &mut NearPage,
     ) -> Result<Bytes> {
-        let page_bytes = PAGE_BYTES as u64;
+        let page_bytes = READ_BYTES as u64;
         let (page, within) = (offset / page_bytes, (offset % page_bytes) as usize);
-        if within + length > PAGE_BYTES {
+        if within + length > READ_BYTES {
             return self.read_file(disk, offset, vec![0; length]);
         }
         let place = (self.number, page as u32);

@@ -7,30 +7,31 @@
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-/// Size of the pages in which sealed segments are read. Most values fit in one, and a few dozen of them.
-pub(crate) const PAGE_BYTES: usize = 8 << 10;
+/// What is read of a file at once, and kept: the size of a sealed segment's pages, and of the content of the
+/// blocks of runs and packs, unless a single entry is longer. One size for all, so that memory that one has given
+/// up always fits the next.
+pub(crate) const READ_BYTES: usize = 8 << 10;
 
-/// Sizes of the memory that is handed on: a run's block with its trailer, a page, a pack's block. Other blocks,
-/// which hold a long value each, are few.
-const CLASSES: [usize; 3] = [4608, PAGE_BYTES, 16896];
+/// Size of the memory that is handed on. A block ends behind the entry that fills it, and has a trailer.
+const BUFFER_BYTES: usize = READ_BYTES + 512;
 
-/// Bytes set aside at most in each class; one call of eviction seldom gives up more.
-const MOST_BYTES: usize = 2 << 20;
+/// Bytes set aside at most; one call of eviction seldom gives up more.
+const MOST_BYTES: usize = 8 << 20;
 
-/// Memory set aside, by class.
+/// Memory set aside.
 #[derive(Default)]
-pub(super) struct Buffers([Mutex<Vec<Vec<u8>>>; CLASSES.len()]);
+pub(super) struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 impl Buffers {
-    /// Takes a block that has been given up: its memory, if it is of a class and nobody reads it any more.
+    /// Takes a block that has been given up: its memory, if it is of that size and nobody reads it any more.
     pub(super) fn set_aside(&self, block: Bytes) {
         if !block.is_unique() {
             return;
         }
         let buffer = Vec::from(block);
-        if let Some(class) = CLASSES.iter().position(|bytes| *bytes == buffer.capacity()) {
-            let mut buffers = self.0[class].lock();
-            if buffers.len() * CLASSES[class] < MOST_BYTES {
+        if buffer.capacity() == BUFFER_BYTES {
+            let mut buffers = self.0.lock();
+            if buffers.len() < MOST_BYTES / BUFFER_BYTES {
                 buffers.push(buffer);
             }
         }
@@ -38,9 +39,11 @@ impl Buffers {
 
     /// Zeros of that length.
     pub(super) fn take(&self, length: usize) -> Vec<u8> {
-        let Some(class) = CLASSES.iter().position(|bytes| length <= *bytes) else { return vec![0; length] };
-        let set_aside = self.0[class].lock().pop();
-        let mut buffer = set_aside.unwrap_or_else(|| Vec::with_capacity(CLASSES[class]));
+        if length > BUFFER_BYTES {
+            return vec![0; length];
+        }
+        let set_aside = self.0.lock().pop();
+        let mut buffer = set_aside.unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES));
         buffer.clear();
         buffer.resize(length, 0);
         buffer
@@ -65,10 +68,13 @@ mod tests {
         buffers.set_aside(reader.slice(..10));
         drop(reader);
 
-        let second = buffers.take(PAGE_BYTES);
+        let second = buffers.take(READ_BYTES);
         let place = second.as_ptr();
         buffers.set_aside(Bytes::from(second).slice(..9));
         let again = buffers.take(5000);
         assert_eq!((again.as_ptr(), again), (place, vec![0; 5000]));
+        let long = buffers.take(BUFFER_BYTES + 1);
+        buffers.set_aside(long.into());
+        assert!(buffers.0.lock().is_empty());
     }
 }

@@ -70,6 +70,11 @@ impl Share {
         }
     }
 
+    /// Gives memory back that [`Share::buffer`] gave, unless somebody reads it.
+    pub(crate) fn set_aside(&self, content: Bytes) {
+        self.budget.buffers.set_aside(content);
+    }
+
     /// Memory for a block that may be kept: zeros of that length.
     pub(crate) fn buffer(&self, length: usize) -> Vec<u8> {
         self.budget.buffers.take(length)

@@ -11,7 +11,7 @@
 //!
 //! Flags 0: the stored content is the raw content. Flags 1: it is one zstd frame with the content size in its
 //! header. Raw content is entries without gaps: key length `u32` · value length `u32` · key · value. Keys
-//! ascend through the file. A block holds about 16 KiB of raw content, or one entry that is larger.
+//! ascend through the file. A block holds about 8 KiB of raw content, or one entry that is larger.
 //!
 //! Promises: every byte of a file is under one of the checksums, or is one; no length is trusted before
 //! the checksum over it. Deliberately unknown: files; this is bytes to meaning and back.
@@ -21,10 +21,11 @@ use nimbus_namespace::{PhysicalReport, StorageError};
 
 use zstd::zstd_safe::get_frame_content_size;
 
+use crate::cache::READ_BYTES;
 use crate::compression::decompress;
 
 /// Raw content of a block, unless one entry alone is larger.
-pub(super) const BLOCK_BYTES: usize = 16 * 1024;
+pub(super) const BLOCK_BYTES: usize = READ_BYTES;
 /// Length of the header.
 pub(super) const HEADER_BYTES: usize = 20;
 /// Length of what follows a block's stored content.

@@ -42,6 +42,7 @@
 
 use nimbus_namespace::Space;
 
+use crate::cache::READ_BYTES;
 use crate::position::Position;
 
 /// Bytes of the header; the first block begins here.
@@ -49,7 +50,7 @@ pub(super) const HEADER_BYTES: usize = 20;
 /// Bytes of the footer, the last of the file.
 pub(super) const FOOTER_BYTES: usize = 56;
 /// Plain content of a block, unless one entry alone is longer.
-pub(super) const BLOCK_BYTES: usize = 4096;
+pub(super) const BLOCK_BYTES: usize = READ_BYTES;
 /// Most entries from one restart point to the next.
 pub(super) const INTERVAL_ENTRIES: usize = 8;
 /// Most bytes that are kept as common to a block's keys.

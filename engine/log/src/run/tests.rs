@@ -110,7 +110,7 @@ fn small_model() -> Model {
         1..=3 => OwnedSlot::At(position(number)),
         _ => OwnedSlot::Inline(Bytes::from(vec![number as u8; 40])),
     };
-    (0..600u32)
+    (0..1000u32)
         .map(|number| (format!("{}key {number:05}", char::from((number / 101) as u8)).into(), slot(number)))
         .collect()
 }

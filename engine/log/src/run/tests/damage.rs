@@ -25,7 +25,7 @@ fn read_everything(disk: &SimulatedDisk, number: u32, model: &Model) -> Result<(
 }
 
 #[test]
-fn each_changed_byte_is_named_when_it_is_used_and_by_a_check() {
+fn a_changed_byte_anywhere_is_named_when_it_is_used_and_by_a_check() {
     for compress in [false, true] {
         let disk = SimulatedDisk::new(1);
         let model = small_model();
@@ -33,7 +33,9 @@ fn each_changed_byte_is_named_when_it_is_used_and_by_a_check() {
         let opened_before = open(&disk, 1);
         assert!(opened_before.parts.fences.blocks() >= 3);
         let file = disk.open(&path(1)).unwrap();
-        for offset in 0..bytes {
+        // Every byte of the header, the filter, the fences and the footer, and every fifth of the blocks.
+        let blocks = HEADER_BYTES as u64..opened_before.parts.footer.filter_offset;
+        for offset in (0..bytes).filter(|offset| !blocks.contains(offset) || offset % 5 == 0) {
             let mut byte = [0];
             file.read_at(offset, &mut byte).unwrap();
             file.write_at(offset, &[byte[0] ^ (1 << (offset % 8))]).unwrap();
@@ -61,7 +63,9 @@ fn each_length_but_the_right_one_is_refused() {
     let mut content = vec![0; bytes as usize];
     disk.open(&path(1)).unwrap().read_at(0, &mut content).unwrap();
     content.extend([0; 64]);
-    for length in (0..content.len()).filter(|length| *length as u64 != bytes) {
+    for length in
+        (0..content.len()).filter(|length| *length as u64 != bytes && (length % 3 == 0 || *length < 200))
+    {
         let number = 1000 + length as u32;
         disk.create(&path(number), 0).unwrap().write_at(0, &content[..length]).unwrap();
         let error = Run::open(&disk, &path(number), 1, &share()).err();
