@@ -14,6 +14,7 @@ mod current;
 mod log;
 mod merging;
 mod recovery;
+mod rest;
 mod version;
 mod writer;
 

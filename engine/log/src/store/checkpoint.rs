@@ -54,7 +54,7 @@ impl Store {
         if self.has_stopped() {
             return Ok(false);
         }
-        if self.prepare_spare()? {
+        if self.rest()? || self.prepare_spare()? {
             return Ok(true);
         }
         if self.is_checkpoint_due() {

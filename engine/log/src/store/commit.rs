@@ -140,6 +140,7 @@ impl Store {
     pub(crate) fn finish(&self, pending: Pending, written: std::io::Result<()>) -> Result<Head> {
         let mut writer = self.writer.lock();
         writer.in_flight = false;
+        writer.written_us = self.clock.monotonic_us();
         self.written.notify_all();
         if let Err(error) = written {
             let error = failed("write", pending.segment.path(), &error);

@@ -132,6 +132,7 @@ fn assemble(
         next_file,
         since_checkpoint: SinceCheckpoint::new(share.charge(0)),
         buffer: AlignedBuffer::default(),
+        written_us: surroundings.clock.monotonic_us(),
     };
     let version = Version {
         context: Arc::clone(&context),

@@ -6,6 +6,7 @@ mod damage;
 mod golden;
 mod ownership;
 mod random_histories;
+mod rest;
 mod segments_ahead;
 mod threads;
 mod upkeep;

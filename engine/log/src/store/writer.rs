@@ -42,6 +42,8 @@ pub(crate) struct Writer {
     pub(crate) since_checkpoint: SinceCheckpoint,
     /// For the next frame.
     pub(crate) buffer: AlignedBuffer,
+    /// When the last frame was written, or the store opened: [`Clock::monotonic_us`](nimbus_io::Clock).
+    pub(crate) written_us: u64,
 }
 
 /// What the next checkpoint will seal.

@@ -38,6 +38,7 @@ pub(super) fn small_sizes() -> Sizes {
 /// A machine, its tenant, and a model of what the tenant was told.
 pub(super) struct World {
     pub(super) disk: SimulatedDisk,
+    pub(super) clock: Arc<SimulatedClock>,
     pub(super) surroundings: Surroundings,
     pub(super) random: SimulatedRandomness,
     pub(super) store: Option<Store>,
@@ -54,15 +55,17 @@ impl World {
         disk.create_directory(&folder()).unwrap();
         Store::create(&disk, &folder(), &tenant()).unwrap();
         disk.sync_directory(Path::new("/")).unwrap();
+        let clock = Arc::new(SimulatedClock::default());
         let surroundings = Surroundings {
             disk: Arc::new(disk.clone()),
             randomness: Arc::new(SimulatedRandomness::new(seed ^ 1)),
-            clock: Arc::new(SimulatedClock::default()),
+            clock: clock.clone(),
             budget: Budget::new(1 << 20),
             sizes: small_sizes(),
         };
         let mut world = Self {
             disk,
+            clock,
             surroundings,
             random: SimulatedRandomness::new(seed ^ 2),
             store: None,
