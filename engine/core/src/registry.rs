@@ -112,12 +112,15 @@ impl Registry {
     /// Makes a tenant.
     pub(crate) async fn create(&self, tenant: &TenantId) -> Result<Arc<TenantCore>> {
         self.check_serving()?;
-        let _door = self.door(tenant).await;
+        let door = self.door(tenant).await;
         match self.provider.create(tenant).await {
             Ok(()) => {
                 // What is still open under the name was deleted by another server.
                 self.take_down(tenant).await;
-                self.open_now(tenant).await
+                let core = self.open_now(tenant).await?;
+                drop(door);
+                self.make_room().await;
+                Ok(core)
             }
             Err(StorageError::AlreadyExists) => Err(EngineError::TenantExists(tenant.clone())),
             Err(error) => Err(error.into()),
@@ -149,22 +152,27 @@ impl Registry {
         }
     }
 
-    /// Closes the tenant that has been unused longest when more are open than should be.
+    /// Closes tenants, those that have been unused longest first, until no more are open than should be.
     async fn make_room(&self) {
-        let longest_unused = {
-            let open = self.open.read();
-            if open.len() <= self.options.max_open_tenants {
+        while let Some(tenant) = self.longest_unused_beyond_limit() {
+            if !self.close_unused(&tenant, 0).await {
+                // Somebody uses it again; the next tenant to be opened makes room anew.
                 return;
             }
-            let unused = open.values().filter(|core| is_unused(core));
-            unused.max_by_key(|core| core.idle_us()).map(|core| core.id.clone())
-        };
-        if let Some(tenant) = longest_unused {
-            self.close_unused(&tenant, 0).await;
         }
     }
 
-    async fn close_unused(&self, tenant: &TenantId, idle_at_least_us: u64) {
+    fn longest_unused_beyond_limit(&self) -> Option<TenantId> {
+        let open = self.open.read();
+        if open.len() <= self.options.max_open_tenants {
+            return None;
+        }
+        let unused = open.values().filter(|core| is_unused(core));
+        unused.max_by_key(|core| core.idle_us()).map(|core| core.id.clone())
+    }
+
+    /// Closes a tenant unless somebody uses it, or has of late. Whether it did.
+    async fn close_unused(&self, tenant: &TenantId, idle_at_least_us: u64) -> bool {
         let _door = self.door(tenant).await;
         let core = {
             let mut open = self.open.write();
@@ -174,11 +182,11 @@ impl Registry {
                 _ => None,
             }
         };
-        if let Some(core) = core {
-            self.idle_closed_total.fetch_add(1, Ordering::Relaxed);
-            core.committer.close().await;
-            self.retire(core).await;
-        }
+        let Some(core) = core else { return false };
+        self.idle_closed_total.fetch_add(1, Ordering::Relaxed);
+        core.committer.close().await;
+        self.retire(core).await;
+        true
     }
 
     /// Refuses new work, finishes what was accepted, closes every tenant.

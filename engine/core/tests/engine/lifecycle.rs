@@ -92,6 +92,27 @@ async fn a_tenant_nobody_uses_is_closed_and_opens_again_by_itself() {
     }
 }
 
+#[tokio::test]
+async fn no_more_tenants_stay_open_than_should() {
+    for store in Store::all().await {
+        let options = EngineOptions { max_open_tenants: 2, ..EngineOptions::default() };
+        let engine = Engine::new(store.provider.clone(), options);
+        let mut held = Vec::new();
+        for name in ["a", "b", "c", "d", "e"] {
+            held.push(engine.create_tenant(&tenant_id(name)).await.unwrap());
+        }
+        assert_eq!(engine.metrics().open_tenants, 5, "all are in use");
+        drop(held);
+        for name in ["f", "g", "h"] {
+            engine.create_tenant(&tenant_id(name)).await.unwrap();
+            // The one that has just been made is in use until its caller has it.
+            assert_eq!(engine.metrics().open_tenants, 2, "{name}");
+        }
+        engine.tenant(&tenant_id("a")).await.unwrap();
+        assert_eq!(engine.metrics().open_tenants, 2);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_first_uses_at_once_open_a_tenant_once() {
     for store in Store::all().await {
