@@ -137,6 +137,9 @@ impl Store {
             Arc::clone(&spare.file),
             mirror,
         ));
+        if let Some(full) = &writer.active {
+            full.file.finish_writing();
+        }
         writer.active = Some(Active {
             segment,
             file: spare.file,
