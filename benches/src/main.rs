@@ -19,6 +19,11 @@ mod work;
 mod zipfian;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// The server's own, for every side.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Measures Nimbus beside others that do the same work.
 #[derive(Parser)]

@@ -33,6 +33,9 @@ impl Default for LogOptions {
     }
 }
 
+/// The part of the memory that is left to what is not counted: work in hand, and what the allocator keeps.
+const UNCOUNTED_PART: u64 = 3;
+
 /// The namespaces of one data directory.
 pub struct LogProvider {
     /// Comes first, so that the threads have ended before the data directory is given back.
@@ -44,7 +47,8 @@ impl LogProvider {
     /// Takes the data directory, which is made if need be. [`Busy`](StorageError::Busy) when another process,
     /// or another provider of this one, holds it. How the disk is written to is found out, and logged.
     pub fn open(data_dir: &Path, options: LogOptions) -> Result<Self> {
-        let budget = Budget::new(options.memory_bytes.max(LogOptions::LEAST_MEMORY_BYTES));
+        let memory_bytes = options.memory_bytes.max(LogOptions::LEAST_MEMORY_BYTES);
+        let budget = Budget::new(memory_bytes - memory_bytes / UNCOUNTED_PART);
         std::fs::create_dir_all(data_dir).map_err(|error| failed("make", data_dir, &error))?;
         let disk = RealDisk::probe(data_dir);
         tracing::info!(memory_bytes = budget.bytes(), "the log store writes by {}", disk.describe());

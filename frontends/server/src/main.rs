@@ -33,6 +33,11 @@ use cli::{Command, LogCommand};
 use config::Values;
 use environment::Environment;
 use exit::{CannotRun, Exit};
+use mimalloc::MiMalloc;
+
+/// Every request makes and drops a few dozen small objects, often on different threads.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let (command, flags) = cli::parse();

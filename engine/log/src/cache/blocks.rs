@@ -56,13 +56,13 @@ impl Blocks {
     }
 
     /// Gives up all blocks of a file. Answers the bytes given up.
-    pub(super) fn forget(&self, file: u32) -> u64 {
-        self.present().map(|shard| shard.lock().forget(file)).sum()
+    pub(super) fn forget(&self, file: u32, buffers: &Buffers) -> u64 {
+        self.present().map(|shard| shard.lock().forget(file, buffers)).sum()
     }
 
     /// Gives up everything. Answers the bytes given up.
-    pub(super) fn clear(&self) -> u64 {
-        self.present().map(|shard| shard.lock().clear()).sum()
+    pub(super) fn clear(&self, buffers: &Buffers) -> u64 {
+        self.present().map(|shard| shard.lock().clear(buffers)).sum()
     }
 
     /// How often [`Blocks::get`] found its block.

@@ -94,7 +94,7 @@ impl Budget {
         let holder = self.holders.lock().by_number.remove(&number);
         if let Some(holder) = holder {
             self.shares.fetch_sub(1, Ordering::Relaxed);
-            self.give_back(&holder, holder.blocks.clear());
+            self.give_back(&holder, holder.blocks.clear(&self.buffers));
         }
     }
 

@@ -135,11 +135,15 @@ impl Shard {
     }
 
     /// Gives up all blocks of a file. Answers the bytes given up.
-    pub(super) fn forget(&mut self, file: u32) -> u64 {
+    pub(super) fn forget(&mut self, file: u32, buffers: &Buffers) -> u64 {
         let mut freed_bytes = 0;
         for at in 0..self.slots.len() {
-            if self.slots[at].as_ref().is_some_and(|kept| kept.key >> 32 == u64::from(file)) {
-                freed_bytes += self.remove(at).map_or(0, |content| cost(&content));
+            let is_of_file = |kept: &Kept| kept.key >> 32 == u64::from(file);
+            if self.slots[at].as_ref().is_some_and(is_of_file)
+                && let Some(content) = self.remove(at)
+            {
+                freed_bytes += cost(&content);
+                buffers.set_aside(content);
             }
         }
         self.tidy();
@@ -147,12 +151,17 @@ impl Shard {
     }
 
     /// Gives up everything. Answers the bytes given up.
-    pub(super) fn clear(&mut self) -> u64 {
+    pub(super) fn clear(&mut self, buffers: &Buffers) -> u64 {
         let kept = std::mem::take(&mut self.slots);
         self.index = HashMap::default();
         self.free = Vec::new();
         self.hand = 0;
-        kept.iter().flatten().map(|kept| cost(&kept.content)).sum()
+        let mut freed_bytes = 0;
+        for Kept { content, .. } in kept.into_iter().flatten() {
+            freed_bytes += cost(&content);
+            buffers.set_aside(content);
+        }
+        freed_bytes
     }
 
     /// Moves the hand to the next block to go.

@@ -82,7 +82,7 @@ impl Share {
 
     /// Gives up all blocks of a file. Looks at every kept block: meant for files that are removed.
     pub(crate) fn forget(&self, file: u32) {
-        self.budget.give_back(&self.holder, self.holder.blocks.forget(file));
+        self.budget.give_back(&self.holder, self.holder.blocks.forget(file, &self.budget.buffers));
     }
 
     /// How often [`Share::block`] found the block.

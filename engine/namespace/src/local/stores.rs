@@ -156,7 +156,8 @@ impl<S: LocalStore> Directory<S> {
                 return Err(StorageError::NotFound);
             }
             let (mark, closed) = channel();
-            let store = Arc::new(S::open(&self.shared, &self.root.path(tenant), tenant, OpenMark { _open: mark })?);
+            let store =
+                Arc::new(S::open(&self.shared, &self.root.path(tenant), tenant, OpenMark { _open: mark })?);
             *slot = Slot { store: Arc::downgrade(&store), closed };
             Ok(store)
         })

@@ -3,6 +3,7 @@
 use nimbus_io::Disk;
 use nimbus_namespace::{Result, StorageError};
 
+use super::super::format::HEADER_BYTES;
 use super::*;
 
 /// Opens the run and reads all of it in every way there is.
