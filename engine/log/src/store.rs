@@ -68,9 +68,10 @@ impl Sizes {
     /// What is fitting where all tenants together may use `memory_bytes`.
     pub(crate) fn within(memory_bytes: u64) -> Self {
         // Two deltas of a tenant may be in memory at a time, and packing holds the keys of what it moves.
-        let checkpoint_bytes = (memory_bytes / 16).clamp(1 << 20, 16 << 20);
+        let first_segment = 64 << 10;
+        let checkpoint_bytes = (memory_bytes / 16).clamp(1 << 20, 16 << 20) / first_segment * first_segment;
         Self {
-            first_segment: 64 << 10,
+            first_segment,
             segment: checkpoint_bytes,
             checkpoint: checkpoint_bytes,
             small_run: 1 << 20,
