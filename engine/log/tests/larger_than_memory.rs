@@ -217,7 +217,7 @@ async fn a_tenant_larger_than_memory_stays_within_twice_the_budget() {
     }
     assert!(author.counter("packs") > 0.0, "nothing is packed");
     provider.compact_fully(&tenant).await.unwrap();
-    assert_eq!(author.counter("runs") as u64, 1);
+    assert!(author.counter("runs") < 2.0, "one run leads to all values");
     note("compaction", &mut begin);
     let again: BTreeSet<u64> = (0..BATCH).map(|_| author.any()).collect();
     author.commit(again).await;
@@ -225,13 +225,13 @@ async fn a_tenant_larger_than_memory_stays_within_twice_the_budget() {
     note("reads after compaction", &mut begin);
 
     // A process that is killed leaves no more than this: nothing is written when a tenant is closed.
-    let Author { head, changes, random, namespace } = author;
+    let Author { namespace, head, changes, random } = author;
     drop((namespace, provider));
     let provider = open(folder.path());
     let namespace = provider.open(&tenant).await.unwrap();
     assert_eq!(namespace.head().await.unwrap(), head);
     note("recovery", &mut begin);
-    let mut author = Author { head, changes, random, namespace };
+    let mut author = Author { namespace, head, changes, random };
     author.assert_random_reads().await;
     author.assert_adds_up().await;
     note("reads and scan after recovery", &mut begin);
