@@ -47,7 +47,7 @@ struct Shared {
 #[derive(Default)]
 struct Work {
     waiting: VecDeque<Weak<Store>>,
-    /// Those that have been looked at least recently come first.
+    /// Those that have not been looked at for longest come first.
     stores: VecDeque<Weak<Store>>,
     threads: Vec<JoinHandle<()>>,
     idle_threads: usize,
@@ -69,8 +69,11 @@ impl Upkeepers {
     /// Looks after `store` from now on, for as long as it is open.
     pub(crate) fn watch(&self, store: &Arc<Store>) {
         let mut work = self.shared.work.lock();
-        if work.stores.len() == work.stores.capacity() {
-            work.stores.retain(|store| store.strong_count() > 0);
+        // Two for each that comes, so that those that have been closed never become many.
+        for _ in 0..2 {
+            if let Some(store) = work.stores.pop_front().filter(|store| store.strong_count() > 0) {
+                work.stores.push_back(store);
+            }
         }
         work.stores.push_back(Arc::downgrade(store));
         if work.threads.is_empty() {
@@ -132,7 +135,7 @@ impl Drop for Upkeepers {
 }
 
 impl Work {
-    /// The store that has been looked at least recently, which then has been; `None` where it is closed.
+    /// The store that comes first, which then comes last; `None` where it is closed.
     fn next_store(&mut self) -> Option<Arc<Store>> {
         let store = self.stores.pop_front()?;
         let open = store.upgrade()?;

@@ -217,7 +217,7 @@ async fn a_tenant_larger_than_memory_stays_within_twice_the_budget() {
     }
     assert!(author.counter("packs") > 0.0, "nothing is packed");
     provider.compact_fully(&tenant).await.unwrap();
-    assert!((author.counter("runs") - 1.0).abs() < 0.5, "{} runs", author.counter("runs"));
+    assert!(author.counter("runs") < 2.0, "one run leads to all values");
     note("compaction", &mut begin);
     let again: BTreeSet<u64> = (0..BATCH).map(|_| author.any()).collect();
     author.commit(again).await;
