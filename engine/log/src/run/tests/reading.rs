@@ -113,7 +113,7 @@ fn compression_makes_a_run_of_like_entries_smaller() {
     let disk = SimulatedDisk::new(1);
     let plain = write(&disk, 1, &small_model(), false);
     let compressed = write(&disk, 2, &small_model(), true);
-    assert_eq!((plain.entries, compressed.entries), (600, 600));
+    assert_eq!((plain.entries, compressed.entries), (1000, 1000));
     assert!(compressed.file_bytes < plain.file_bytes / 2);
     assert_eq!(open(&disk, 2).file_bytes(), compressed.file_bytes);
 }
@@ -126,7 +126,7 @@ fn what_is_finished_survives_a_power_failure_and_what_is_not_cannot_be_opened() 
     unfinished.add(b"\0key", Slot::Removed).unwrap();
     nimbus_io::Disk::sync_directory(&disk, "/".as_ref()).unwrap();
     disk.restart(nimbus_io::Unsynced::Lost);
-    assert_eq!(read(&mut whole(&open(&disk, 1), Direction::Forward, Reading::PastCache)).len(), 600);
+    assert_eq!(read(&mut whole(&open(&disk, 1), Direction::Forward, Reading::PastCache)).len(), 1000);
     let error = Run::open(&disk, &path(2), 2, &share()).err();
     assert!(matches!(error, Some(StorageError::Corruption(_))), "{error:?}");
 }
