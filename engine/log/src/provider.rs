@@ -51,7 +51,7 @@ impl LogProvider {
         let budget = Budget::new(memory_bytes - memory_bytes / UNCOUNTED_PART);
         std::fs::create_dir_all(data_dir).map_err(|error| failed("make", data_dir, &error))?;
         let disk = RealDisk::probe(data_dir);
-        tracing::info!(memory_bytes = budget.bytes(), "the log store writes by {}", disk.describe());
+        tracing::info!(memory_bytes, "the log store writes by {}", disk.describe());
         let sizes = Sizes::within(budget.bytes());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let shared = Surroundings {
