@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use nimbus_namespace::{Direction, Head, Result};
+use nimbus_namespace::{Direction, Head, Result, StorageError};
 use parking_lot::MutexGuard;
 
 use super::Store;
@@ -197,7 +197,10 @@ impl Store {
         edit: impl FnOnce(&mut Manifest),
         show: impl FnOnce(&mut Version),
     ) -> Result<()> {
-        let mut upkeep = self.upkeep.lock();
+        // What has been written for it is removed when the tenant is next opened.
+        let Some(mut upkeep) = self.begin_upkeep() else {
+            return Err(StorageError::Unavailable("the namespace takes no more writes".into()));
+        };
         let mut next = upkeep.manifest.clone();
         edit(&mut next);
         self.publish(&mut upkeep.manifest, next)?;

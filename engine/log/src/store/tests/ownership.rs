@@ -179,3 +179,15 @@ fn without_anything_to_write_down_a_short_memory_asks_for_nothing() {
     assert!(!world.store().maintain().unwrap());
     assert!(!world.store().wants_upkeep());
 }
+
+/// A commit may fail while runs are being merged or values packed, which then must not be published.
+#[test]
+fn after_a_failed_write_files_are_not_reshaped() {
+    let mut world = with_work(6);
+    world.disk.place_fault(Some(Operation::Write), 1, Fault::InputOutputError);
+    assert!(world.commit().is_err());
+    let before = world.disk.operations();
+    let reshaped = world.store().reshape(|_| (), |_| ());
+    assert!(matches!(reshaped, Err(StorageError::Unavailable(_))), "{reshaped:?}");
+    assert_eq!(world.disk.operations(), before);
+}

@@ -137,3 +137,24 @@ fn a_scan_that_ends_early_says_that_there_is_more() {
     let page = version.scan(Space::Documents, &KeyRange::all(), Direction::Forward, 12).unwrap();
     assert_eq!((page.entries.len(), page.more), (12, false));
 }
+
+#[test]
+fn commits_wait_for_a_merge_when_runs_pile_up() {
+    let mut world = World::new(5);
+    for _ in 0..40 {
+        commit_values(&mut world, 0..2, 10);
+        world.store().checkpoint().unwrap();
+    }
+    assert!(world.store().version().runs.len() <= 33, "{}", world.store().version().runs.len());
+    world.assert_sound();
+}
+
+#[test]
+fn readers_get_the_newest_version_and_keep_no_other() {
+    let mut world = World::new(6);
+    commit_values(&mut world, 0..1, 10);
+    let older = std::sync::Arc::downgrade(&*world.store().snapshot());
+    commit_values(&mut world, 1..2, 10);
+    assert_eq!(*world.store().snapshot().head, *world.model.head());
+    assert!(older.upgrade().is_none(), "nobody reads it any more");
+}
