@@ -111,10 +111,7 @@ async fn a_commit_that_goes_through_after_its_connection_is_lost_is_known_as_mad
     let group = builder.group([vec![put(Space::Documents, "key", "value")]]);
     let commit = tokio::spawn(namespace.commit(Sequence::ZERO, group));
     let waiting = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'";
-    let mut other = Operator::at(&place).await;
-    while other.column::<i64>(waiting).await == [0] {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_some(&mut Operator::at(&place).await, waiting).await;
     proxy.cut_once();
     tokio::time::sleep(Duration::from_millis(300)).await;
     operator.run("ROLLBACK").await;
@@ -341,9 +338,18 @@ async fn wait_for_a_waiting_statement(operator: &mut Operator, database: &str) {
         "SELECT COUNT(*) FROM information_schema.PROCESSLIST \
          WHERE STATE LIKE 'Waiting for table%' AND INFO LIKE '%{database}%'"
     );
-    while operator.column::<i64>(&query).await == [0] {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_some(operator, &query).await;
+}
+
+/// Waits until the query counts something. InnoDB's own tables are a copy that is taken anew only when
+/// nobody has read it for 100 ms, so whoever asks more often gets the first answer forever.
+async fn until_some(operator: &mut Operator, query: &str) {
+    let counted = async {
+        while operator.column::<i64>(query).await == [0] {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    };
+    tokio::time::timeout(HANG, counted).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
