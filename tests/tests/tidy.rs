@@ -30,6 +30,7 @@ const CRATE_GRAPH: &[(&str, &[&str])] = &[
     ("nimbus-sql", &["nimbus-namespace", "nimbus-types"]),
     ("nimbus-sqlite", &["nimbus-namespace", "nimbus-types"]),
     ("nimbus-http", &["nimbus-engine", "nimbus-io", "nimbus-query", "nimbus-types"]),
+    ("nimbus-mongodb", &["nimbus-engine", "nimbus-io", "nimbus-query", "nimbus-types"]),
     (
         "nimbus-server",
         &[
@@ -38,6 +39,7 @@ const CRATE_GRAPH: &[(&str, &[&str])] = &[
             "nimbus-io",
             "nimbus-libsql",
             "nimbus-log",
+            "nimbus-mongodb",
             "nimbus-mysql",
             "nimbus-namespace",
             "nimbus-postgres",

@@ -6,10 +6,17 @@
 //! formats in which clients write filters.
 
 pub mod bounds;
+mod collation;
+mod context;
+mod error;
 mod filter;
 mod operand;
 mod sort;
+pub mod value;
 
+pub use collation::Collation;
+pub use context::{ParseContext, Variables};
+pub use error::{QueryError, codes};
 pub use filter::{Filter, InvalidFilter, Predicate};
 pub use operand::with_raw;
 pub use sort::{SortKey, sort_key};
