@@ -18,7 +18,7 @@ use crate::work::{BATCH_DOCUMENTS, Work};
 use crate::zipfian::Zipfian;
 
 /// The one tenant.
-const TENANT: &str = "bench";
+pub(crate) const TENANT: &str = "bench";
 
 /// A loaded tenant.
 pub(crate) struct Nimbus<'a> {
@@ -227,7 +227,7 @@ pub(crate) fn tenant_id() -> Outcome<TenantId> {
 pub(crate) async fn new_tenant(engine: &Engine, id: &TenantId) -> Outcome<Tenant> {
     let tenant = engine.create_tenant(id).await?;
     let fields = vec![IndexField { path: "group".into(), descending: false }];
-    let index = IndexSchema { name: "by_group".into(), fields, unique: false, sparse: false };
+    let index = IndexSchema { name: "by_group".into(), fields, ..IndexSchema::default() };
     tenant.set_schema(TableSchema { table: table()?, fields: Vec::new(), indexes: vec![index] }).await?;
     Ok(tenant)
 }

@@ -32,12 +32,34 @@ impl Engine {
                 registry.close_idle().await;
             }
         });
+        Self::sweep_expired(&registry);
         Self { registry }
+    }
+
+    fn sweep_expired(registry: &Arc<Registry>) {
+        if !registry.options.finish_schema_changes {
+            return;
+        }
+        let every = Duration::from_millis(registry.options.expiry_sweep_ms.max(1));
+        let weak = Arc::downgrade(registry);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(registry) = weak.upgrade() else { return };
+                registry.sweep_expired().await;
+            }
+        });
     }
 
     /// Makes a tenant, durably.
     pub async fn create_tenant(&self, id: &TenantId) -> Result<Tenant> {
         Ok(Tenant::new(&self.registry, self.registry.create(id).await?))
+    }
+
+    /// The handle to a tenant, which is made if there is none; whoever else makes it at the same time gets the
+    /// same.
+    pub async fn tenant_or_create(&self, id: &TenantId) -> Result<Tenant> {
+        Ok(Tenant::new(&self.registry, self.registry.get_or_create(id).await?))
     }
 
     /// The handle to a tenant, which is opened if it was not.

@@ -4,7 +4,11 @@
 //! fields and indexes that the client itself sent, never another document's content, never a path.
 //! Deliberately unknown: how a front door maps [`EngineError::kind`] to its own codes.
 
+use bson::{Bson, Document};
 use nimbus_namespace::StorageError;
+use nimbus_query::QueryError;
+use nimbus_types::document::DocumentError;
+use nimbus_types::index::IndexField;
 use nimbus_types::{ErrorKind, Sequence, TableName, TenantId};
 
 /// Result of every engine operation.
@@ -19,6 +23,36 @@ pub enum EngineError {
     /// A tenant of that name exists.
     #[error("tenant {:?} exists already", .0.as_str())]
     TenantExists(TenantId),
+    /// No table of that name.
+    #[error("table {:?} does not exist", .0.as_str())]
+    TableNotFound(TableName),
+    /// A table of that name exists, with other options than those asked for.
+    #[error("table {:?} exists already", .0.as_str())]
+    TableExists(TableName),
+    /// The table has no such index.
+    #[error("table {table:?} has no index {index}", table = .table.as_str())]
+    IndexNotFound {
+        /// The table.
+        table: TableName,
+        /// The index that was named, or the keys it was to have.
+        index: String,
+    },
+    /// An index over the same keys exists, with other options or another name.
+    #[error("table {table:?} has index {existing:?} over the same keys with other options", table = .table.as_str())]
+    IndexOptionsConflict {
+        /// The table.
+        table: TableName,
+        /// The index that is there.
+        existing: String,
+    },
+    /// An index of that name exists, over other keys or with other options.
+    #[error("table {table:?} has another index named {existing:?} already", table = .table.as_str())]
+    IndexKeySpecsConflict {
+        /// The table.
+        table: TableName,
+        /// The index that is there.
+        existing: String,
+    },
     /// The document to be changed is not there.
     #[error("table {table:?} has no document with _id {id}", table = .table.as_str())]
     DocumentNotFound {
@@ -34,6 +68,8 @@ pub enum EngineError {
         table: TableName,
         /// The id, printed as relaxed Extended JSON.
         id: String,
+        /// The id itself.
+        value: Box<Bson>,
     },
     /// A unique index has an entry for the same key.
     #[error("unique index {index:?} of table {table:?} has an entry for this key already", table = .table.as_str())]
@@ -42,6 +78,10 @@ pub enum EngineError {
         table: TableName,
         /// The index that refused.
         index: String,
+        /// The fields of that index.
+        pattern: Vec<IndexField>,
+        /// What the refused document has in those fields, by path; null where it has none.
+        key: Box<Document>,
     },
     /// Another commit changed what this transaction has read.
     #[error("write conflict: another transaction changed what this one has read")]
@@ -64,6 +104,20 @@ pub enum EngineError {
         /// Which rule is broken, naming the field.
         message: String,
     },
+    /// The document does not match the table's validator.
+    #[error("table {table:?}: the document failed validation", table = .table.as_str())]
+    DocumentValidation {
+        /// The table.
+        table: TableName,
+        /// What the validator asked and of which document, as MongoDB's `errInfo` says it.
+        details: Box<Document>,
+    },
+    /// The document may not be stored: too large, nested too deep, or no BSON.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// A filter, expression or option that the query language refuses, with MongoDB's number for it.
+    #[error(transparent)]
+    Query(#[from] QueryError),
     /// More bytes in one transaction than a commit may have.
     #[error(
         "a transaction may write at most {} bytes of documents and index keys",
@@ -97,13 +151,21 @@ impl EngineError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::TenantNotFound(_) => ErrorKind::TenantNotFound,
-            Self::TenantExists(_) | Self::DocumentExists { .. } | Self::UniqueViolation { .. } => {
-                ErrorKind::AlreadyExists
-            }
+            Self::TableNotFound(_) => ErrorKind::TableNotFound,
+            Self::TenantExists(_)
+            | Self::TableExists(_)
+            | Self::IndexOptionsConflict { .. }
+            | Self::IndexKeySpecsConflict { .. }
+            | Self::DocumentExists { .. }
+            | Self::UniqueViolation { .. } => ErrorKind::AlreadyExists,
             Self::DocumentNotFound { .. } => ErrorKind::DocumentNotFound,
             Self::WriteConflict | Self::VersionMismatch { .. } => ErrorKind::Conflict,
-            Self::SchemaValidation { .. } => ErrorKind::SchemaValidation,
-            Self::InvalidInput(_) | Self::TransactionTooLarge => ErrorKind::InvalidInput,
+            Self::SchemaValidation { .. } | Self::DocumentValidation { .. } => ErrorKind::SchemaValidation,
+            Self::InvalidInput(_)
+            | Self::Document(_)
+            | Self::TransactionTooLarge
+            | Self::IndexNotFound { .. }
+            | Self::Query(_) => ErrorKind::InvalidInput,
             Self::Mutation { source, .. } => source.kind(),
             Self::Closing => ErrorKind::StorageUnavailable,
             Self::Storage(error) => error.kind(),
@@ -115,10 +177,16 @@ impl EngineError {
     pub fn detail(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::TenantNotFound(tenant) | Self::TenantExists(tenant) => vec![("tenant", tenant.to_string())],
-            Self::DocumentNotFound { table, id } | Self::DocumentExists { table, id } => {
+            Self::TableNotFound(table)
+            | Self::TableExists(table)
+            | Self::DocumentValidation { table, .. } => vec![("table", table.to_string())],
+            Self::DocumentNotFound { table, id } | Self::DocumentExists { table, id, .. } => {
                 vec![("table", table.to_string()), ("id", id.clone())]
             }
-            Self::UniqueViolation { table, index } => {
+            Self::UniqueViolation { table, index, .. }
+            | Self::IndexNotFound { table, index }
+            | Self::IndexOptionsConflict { table, existing: index }
+            | Self::IndexKeySpecsConflict { table, existing: index } => {
                 vec![("table", table.to_string()), ("index", index.clone())]
             }
             Self::VersionMismatch { expected, actual } => {
@@ -145,6 +213,11 @@ impl EngineError {
 /// Shorthand for a request that breaks a rule.
 pub(crate) fn invalid(message: impl Into<String>) -> EngineError {
     EngineError::InvalidInput(message.into())
+}
+
+/// Shorthand for what the query language would refuse, with MongoDB's number for it.
+pub(crate) fn refused(code: i32, message: impl Into<String>) -> EngineError {
+    EngineError::Query(QueryError::new(code, message))
 }
 
 /// Shorthand for stored bytes that are not what was written.

@@ -1,13 +1,14 @@
 //! The commit log as a reader outside sees it: documents and tables by name, in commit order.
 //!
 //! Promises: entries come in sequence order without a gap; asking for what has been trimmed is an
-//! error that says where the log begins, never a silent skip.
+//! error that says where the log begins, never a silent skip. Tables that the engine keeps for itself are left out.
 
 use bson::Bson;
 use nimbus_namespace::{CommitRecord, KeyChange, Space};
 use nimbus_types::{Sequence, key};
 
-use crate::catalog::{Catalog, table_of_key};
+use crate::catalog::table_of_key;
+use crate::changes::Names;
 use crate::envelope::StoredDocument;
 use crate::error::{Result, corrupt};
 use crate::tenant::Tenant;
@@ -49,7 +50,8 @@ pub enum JournalChange {
         /// Its `_id`. Numbers come in the smallest type that holds them.
         id: Bson,
     },
-    /// A table was made, or its schema or indexes changed.
+    /// A table was made, renamed or dropped, or its schema or indexes changed. Documents that go because
+    /// their table was dropped are not told one by one.
     Catalog {
         /// The table.
         table: String,
@@ -69,37 +71,37 @@ impl Tenant {
         // The snapshot comes second, so that its catalog knows every table the records name.
         let records = self.core().storage.read_log(after, limit).await?;
         let snapshot = self.snapshot().await?;
-        let catalog = self.core().catalogs.at(&snapshot).await?;
+        let names = Names::at(self.core(), &snapshot).await?;
         let last = records.last().map_or(after, |record| record.sequence);
-        let entries = records.into_iter().map(|record| entry_of(record, &catalog)).collect::<Result<_>>()?;
+        let entries = records.into_iter().map(|record| entry_of(record, &names)).collect::<Result<_>>()?;
         Ok(JournalPage { entries, more: last < snapshot.head().sequence })
     }
 }
 
-fn entry_of(record: CommitRecord, catalog: &Catalog) -> Result<JournalEntry> {
+fn entry_of(record: CommitRecord, names: &Names) -> Result<JournalEntry> {
     let mut changes = Vec::with_capacity(record.changes.len());
     for change in record.changes {
-        changes.extend(change_of(change, catalog)?);
+        changes.extend(change_of(record.sequence, change, names)?);
     }
     Ok(JournalEntry { sequence: record.sequence, time_ms: record.time_ms, changes })
 }
 
-fn change_of(change: KeyChange, catalog: &Catalog) -> Result<Option<JournalChange>> {
-    let name_of = |id| catalog.table_by_id(id).map(|table| table.entry.name.clone()).unwrap_or_default();
+fn change_of(sequence: Sequence, change: KeyChange, names: &Names) -> Result<Option<JournalChange>> {
+    let malformed = || corrupt("a logged document key is malformed");
     match (change.space, change.value) {
         (Space::Documents, value) => {
-            let (table, encoded_id) = key::split_document_key(&change.key)
-                .ok_or_else(|| corrupt("a logged document key is malformed"))?;
-            let table = name_of(table);
+            let (table, encoded_id) = key::split_document_key(&change.key).ok_or_else(malformed)?;
+            let Some(table) = names.of_documents(table, sequence) else { return Ok(None) };
+            let table = table.to_owned();
             if let Some(value) = value {
                 return Ok(Some(JournalChange::Put { table, document: StoredDocument::open(value)? }));
             }
-            let (id, _) =
-                key::decode_value(encoded_id).ok_or_else(|| corrupt("a logged document key is malformed"))?;
+            let (id, _) = key::decode_value(encoded_id).ok_or_else(malformed)?;
             Ok(Some(JournalChange::Delete { table, id }))
         }
         (Space::Meta, _) => {
-            Ok(table_of_key(&change.key).map(|id| JournalChange::Catalog { table: name_of(id) }))
+            let table = table_of_key(&change.key).and_then(|table| names.at_time(table, sequence));
+            Ok(table.map(|table| JournalChange::Catalog { table: table.to_owned() }))
         }
         (Space::Index, _) => Ok(None),
     }

@@ -4,8 +4,11 @@
 //! take each other's cache line, which would cost a point read more than all else the engine does for it.
 //! Counters of a tenant live as long as it is open; the engine's totals outlive them.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use nimbus_types::IndexId;
+use parking_lot::Mutex;
 use serde::Serialize;
 
 macro_rules! counters {
@@ -57,6 +60,8 @@ counters! {
     index_entries_examined_total,
     /// Commits whose storage failed.
     failed_commits_total,
+    /// Documents removed because an index says when they expire.
+    expired_documents_total,
 }
 
 /// How many cells each counter has.
@@ -66,12 +71,24 @@ const STRIPES: usize = 8;
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     stripes: [Cells; STRIPES],
+    /// How often each index was walked.
+    index_uses: [Mutex<HashMap<IndexId, u64>>; STRIPES],
 }
 
 impl Counters {
     /// Adds `amount` to this thread's cell of one counter.
     pub(crate) fn count(&self, counter: impl FnOnce(&Cells) -> &AtomicU64, amount: u64) {
         counter(&self.stripes[stripe_of_this_thread()]).fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Counts a query that walks the index.
+    pub(crate) fn count_index_use(&self, index: IndexId) {
+        *self.index_uses[stripe_of_this_thread()].lock().entry(index).or_default() += 1;
+    }
+
+    /// How many queries have walked the index.
+    pub(crate) fn index_uses(&self, index: IndexId) -> u64 {
+        self.index_uses.iter().filter_map(|uses| uses.lock().get(&index).copied()).sum()
     }
 
     pub(crate) fn values(&self) -> CounterValues {

@@ -1,20 +1,15 @@
 //! A list of writes as one transaction.
 //!
 //! Promises: all or nothing; write conflicts are retried here, so the caller sees one only when it
-//! set the precondition that failed. Under contention retries queue up, so that each round commits
-//! somebody instead of everybody retrying at once.
+//! set the precondition that failed.
 
 use bson::{Bson, RawDocumentBuf};
 use nimbus_types::{Sequence, TableName, limits};
 
 use crate::error::{EngineError, Result, invalid};
+use crate::retry::Work;
 use crate::tenant::Tenant;
-use crate::transaction::Transaction;
-
-/// Tries side by side with others before queueing up.
-const FREE_TRIES: usize = 3;
-/// Tries in all before the conflict is the caller's.
-const TRIES: usize = 100;
+use crate::transaction::{CommitPosition, Transaction};
 
 /// One write.
 #[derive(Debug, Clone)]
@@ -89,40 +84,30 @@ impl Tenant {
                 limits::WRITES_PER_TRANSACTION
             )));
         }
-        let mut turn = None;
-        let mut tries = 0;
-        loop {
-            match self.try_transact(&mutations).await {
-                Err(error) if error.is_write_conflict() && tries < TRIES => {
-                    tries += 1;
-                    self.core().counters.count(|cells| &cells.retries_total, 1);
-                    if tries == FREE_TRIES {
-                        turn = Some(self.core().contended.lock().await);
-                    }
-                }
-                outcome => {
-                    drop(turn);
-                    return outcome;
-                }
-            }
-        }
+        let (ids, CommitPosition { sequence, .. }) = self.run(Mutations(&mutations)).await?;
+        let results = ids.into_iter().map(|id| MutationResult { id, version: sequence }).collect();
+        Ok(Transacted { sequence, results })
     }
+}
 
-    async fn try_transact(&self, mutations: &[Mutation]) -> Result<Transacted> {
-        let mut txn = self.begin().await?;
-        let mut ids = Vec::with_capacity(mutations.len());
-        for (index, mutation) in mutations.iter().enumerate() {
-            let id = apply(&mut txn, mutation).await.map_err(|error| {
-                if mutations.len() == 1 || error.is_write_conflict() {
+/// Mutations, applied in order; answers with the `_id` of each one's document.
+struct Mutations<'m>(&'m [Mutation]);
+
+impl Work for Mutations<'_> {
+    type Output = Vec<Bson>;
+
+    async fn attempt(&mut self, txn: &mut Transaction) -> Result<Vec<Bson>> {
+        let mut ids = Vec::with_capacity(self.0.len());
+        for (index, mutation) in self.0.iter().enumerate() {
+            let id = apply(txn, mutation).await.map_err(|error| {
+                if self.0.len() == 1 || error.is_write_conflict() {
                     return error;
                 }
                 EngineError::Mutation { index, source: Box::new(error) }
             })?;
             ids.push(id);
         }
-        let version = txn.commit().await?.sequence;
-        let results = ids.into_iter().map(|id| MutationResult { id, version }).collect();
-        Ok(Transacted { sequence: version, results })
+        Ok(ids)
     }
 }
 

@@ -15,8 +15,11 @@ pub struct EngineOptions {
     pub idle_close_ms: u64,
     /// How many tenants may be open at once; past it the one unused longest is closed.
     pub max_open_tenants: usize,
-    /// Whether opening a tenant finishes a schema change that was cut short. Not for who only looks.
+    /// Whether opening a tenant finishes what was cut short, schema changes and removals of tables, and
+    /// what expires is removed. Not for who only looks.
     pub finish_schema_changes: bool,
+    /// How often what has expired is looked for.
+    pub expiry_sweep_ms: u64,
     /// How many commits the log keeps behind its head before older ones are trimmed.
     pub log_retain_commits: u64,
 }
@@ -29,6 +32,7 @@ impl Default for EngineOptions {
             idle_close_ms: 300_000,
             max_open_tenants: 1_000,
             finish_schema_changes: true,
+            expiry_sweep_ms: 60_000,
             log_retain_commits: 100_000,
         }
     }

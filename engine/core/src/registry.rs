@@ -14,6 +14,7 @@ use nimbus_types::TenantId;
 use parking_lot::{Mutex, RwLock};
 
 use crate::error::{EngineError, Result};
+use crate::incarnation::Incarnations;
 use crate::metrics::{CounterValues, EngineMetrics};
 use crate::options::EngineOptions;
 use crate::tenant::TenantCore;
@@ -28,6 +29,7 @@ pub(crate) struct Registry {
     pub(crate) options: EngineOptions,
     open: RwLock<HashMap<TenantId, Arc<TenantCore>>>,
     doors: Mutex<HashMap<TenantId, Arc<tokio::sync::Mutex<()>>>>,
+    incarnations: Incarnations,
     closed_counters: Mutex<CounterValues>,
     opened_total: AtomicU64,
     idle_closed_total: AtomicU64,
@@ -59,6 +61,7 @@ impl Registry {
             options,
             open: RwLock::default(),
             doors: Mutex::default(),
+            incarnations: Incarnations::default(),
             closed_counters: Mutex::default(),
             opened_total: AtomicU64::default(),
             idle_closed_total: AtomicU64::default(),
@@ -115,8 +118,9 @@ impl Registry {
         let door = self.door(tenant).await;
         match self.provider.create(tenant).await {
             Ok(()) => {
-                // What is still open under the name was deleted by another server.
+                // What is still open or remembered under the name was deleted by another server.
                 self.take_down(tenant).await;
+                self.incarnations.end(tenant);
                 let core = self.open_now(tenant).await?;
                 drop(door);
                 self.make_room().await;
@@ -127,11 +131,44 @@ impl Registry {
         }
     }
 
+    /// The open tenant, made now if there was none.
+    pub(crate) async fn get_or_create(&self, tenant: &TenantId) -> Result<Arc<TenantCore>> {
+        let mut found = self.get(tenant).await;
+        // Others may make or delete it between the two steps.
+        for _ in 0..REOPEN_TRIES {
+            match found {
+                Err(EngineError::TenantNotFound(_)) => {}
+                outcome => return outcome,
+            }
+            match self.create(tenant).await {
+                Err(EngineError::TenantExists(_)) => found = self.get(tenant).await,
+                outcome => return outcome,
+            }
+        }
+        found
+    }
+
+    /// Removes what has expired from every open tenant.
+    pub(crate) async fn sweep_expired(&self) {
+        let tenants: Vec<TenantId> = self.open.read().keys().cloned().collect();
+        for tenant in tenants {
+            // Taken up one by one, since one that is in use is not closed to make room.
+            let core = self.open.read().get(&tenant).filter(|core| core.is_usable()).cloned();
+            let Some(core) = core else { continue };
+            if let Err(error) = crate::expiry::sweep(&core).await
+                && self.check_serving().is_ok()
+            {
+                tracing::warn!(%tenant, %error, "what has expired was not removed; it is tried again");
+            }
+        }
+    }
+
     /// Deletes a tenant: first nobody may use it, then accepted commits finish, then its data goes.
     pub(crate) async fn delete(&self, tenant: &TenantId) -> Result<()> {
         self.check_serving()?;
         let _door = self.door(tenant).await;
         self.take_down(tenant).await;
+        self.incarnations.end(tenant);
         match self.provider.remove(tenant).await {
             Ok(()) => Ok(()),
             Err(StorageError::NotFound) => Err(EngineError::TenantNotFound(tenant.clone())),
@@ -150,6 +187,7 @@ impl Registry {
         for tenant in idle {
             self.close_unused(&tenant, limit_us).await;
         }
+        self.incarnations.tidy();
     }
 
     /// Closes tenants, those that have been unused longest first, until no more are open than should be.
@@ -223,7 +261,8 @@ impl Registry {
             StorageError::NotFound => EngineError::TenantNotFound(tenant.clone()),
             error => error.into(),
         })?;
-        let core = TenantCore::open(tenant.clone(), namespace, &self.options).await?;
+        let core =
+            TenantCore::open(self.incarnations.of(tenant), tenant.clone(), namespace, &self.options).await?;
         self.opened_total.fetch_add(1, Ordering::Relaxed);
         let mut open = self.open.write();
         self.check_serving()?;
@@ -236,6 +275,7 @@ impl Registry {
     async fn take_down(&self, tenant: &TenantId) {
         let Some(core) = self.open.read().get(tenant).cloned() else { return };
         core.storage.mark_gone();
+        self.incarnations.end(tenant);
         core.committer.close().await;
         // Unless the engine is closing and has taken it down itself.
         if self.open.write().remove(tenant).is_some() {

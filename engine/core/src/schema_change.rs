@@ -6,7 +6,7 @@
 //! catalog from the announcement on. Promises: a change that was cut short is resumed when the tenant is
 //! next opened; one that cannot be completed is undone; readers see the old schema until the new one
 //! is in force. Several servers may work on one change at a time: each only ends the change that it has
-//! completed itself, or failed to.
+//! completed itself, or failed to. `tables::indexes` makes changes of its own out of the same steps.
 //! Deliberately unknown: how an entry is derived and kept (see `transaction::writes`).
 
 use std::sync::Arc;
@@ -24,9 +24,9 @@ use crate::tenant::{Tenant, TenantCore};
 use crate::transaction::{Reader, Transaction, add_missing_entries};
 
 /// Documents or entries handled in one commit at most.
-const PAGE: usize = 256;
+pub(crate) const PAGE: usize = 256;
 /// Tries of one step before its write conflict is reported.
-const TRIES: usize = 1000;
+pub(crate) const TRIES: usize = 1000;
 
 impl Tenant {
     /// Sets a table's schema, making the table if there is none. Answers when every index is built and
@@ -66,6 +66,7 @@ struct Wanted {
 /// Finishes in the background what an earlier run of the server left unfinished. A catalog that
 /// cannot be read is for verification to report; the tenant opens all the same.
 pub(crate) async fn resume(core: &Arc<TenantCore>) {
+    crate::tables::resume_removals(core).await;
     let names = match unfinished(core).await {
         Ok(names) if names.is_empty() => return,
         Ok(names) => names,
@@ -94,16 +95,23 @@ async fn unfinished(core: &Arc<TenantCore>) -> Result<Vec<TableName>> {
 async fn change(core: &Arc<TenantCore>, wanted: &Wanted) -> Result<()> {
     let _alone = core.schema_change.lock().await;
     let name = &wanted.schema.table;
-    if let Err(error) = finish(core, name).await {
-        // What an earlier change could not do is undone by now, and not this caller's concern.
-        tracing::warn!(tenant = %core.id, table = %name, %error, "an unfinished schema change was undone");
-    }
+    finish_earlier(core, name).await;
     announce(core, wanted).await?;
     finish(core, name).await
 }
 
-/// Takes a table's pending change, if it has one, to its end: in force, or undone.
-async fn finish(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
+/// Takes what an earlier change left unfinished to its end, so that another may begin. The caller holds
+/// `schema_change`.
+pub(crate) async fn finish_earlier(core: &Arc<TenantCore>, name: &TableName) {
+    if let Err(error) = finish(core, name).await {
+        // What an earlier change could not do is undone by now, and not this caller's concern.
+        tracing::warn!(tenant = %core.id, table = %name, %error, "an unfinished schema change was undone");
+    }
+}
+
+/// Takes a table's pending change, if it has one, to its end: in force, or undone. The caller holds
+/// `schema_change`.
+pub(crate) async fn finish(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
     let outcome = match pending_change(core, name).await? {
         None => Ok(()),
         Some(pending) => {
@@ -119,10 +127,7 @@ async fn finish(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
             outcome
         }
     };
-    if let Err(error) = purge(core, name).await {
-        // The change itself stands; what is left of old indexes goes when the tenant is next opened.
-        tracing::warn!(tenant = %core.id, table = %name, %error, "entries of dropped indexes are left");
-    }
+    purge_or_warn(core, name).await;
     outcome
 }
 
@@ -250,6 +255,7 @@ async fn settle(core: &Arc<TenantCore>, name: &TableName, pending: &PendingChang
         Ok(())
     })
     .await
+    .map(drop)
 }
 
 fn is_in_force(entry: &TableEntry, change: &PendingChange) -> bool {
@@ -273,6 +279,15 @@ async fn undo(core: &Arc<TenantCore>, name: &TableName, pending: &PendingChange)
         Ok(())
     })
     .await
+    .map(drop)
+}
+
+/// Removes what is left of dropped indexes, or lets it be: the change that dropped them stands, and what is
+/// left goes when the tenant is next opened.
+pub(crate) async fn purge_or_warn(core: &Arc<TenantCore>, name: &TableName) {
+    if let Err(error) = purge(core, name).await {
+        tracing::warn!(tenant = %core.id, table = %name, %error, "entries of dropped indexes are left");
+    }
 }
 
 /// Removes the entries of dropped indexes, then the indexes.
@@ -293,9 +308,11 @@ async fn purge(core: &Arc<TenantCore>, name: &TableName) -> Result<()> {
         Ok(())
     })
     .await
+    .map(drop)
 }
 
-async fn purge_page(core: &Arc<TenantCore>, prefix: Bytes) -> Result<bool> {
+/// Removes some entries of an index that nobody keeps; `false` once there are none.
+pub(crate) async fn purge_page(core: &Arc<TenantCore>, prefix: Bytes) -> Result<bool> {
     let mut txn = Transaction::begin(core.clone()).await?;
     let page = txn.reader().scan(Space::Index, KeyRange::prefix(prefix), Direction::Forward, PAGE).await?;
     for entry in &page.entries {
@@ -307,30 +324,39 @@ async fn purge_page(core: &Arc<TenantCore>, prefix: Bytes) -> Result<bool> {
     }
 }
 
-/// Changes a table's entry by `change`, again until no other commit comes between.
-async fn edit(
+/// A table's entry before and after it was changed.
+pub(crate) struct Edited {
+    pub(crate) before: TableEntry,
+    pub(crate) after: TableEntry,
+}
+
+/// Changes a table's entry by `change`, again until no other commit comes between; `None` if there is no
+/// such table.
+pub(crate) async fn edit(
     core: &Arc<TenantCore>,
     name: &TableName,
     change: impl Fn(&mut TableEntry) -> Result<()>,
-) -> Result<()> {
+) -> Result<Option<Edited>> {
     for _ in 0..TRIES {
         let mut txn = Transaction::begin(core.clone()).await?;
-        let Some(table) = txn.look_up(name) else { return Ok(()) };
-        let mut entry = table.entry.clone();
-        change(&mut entry)?;
-        if entry == table.entry {
-            return Ok(());
-        }
-        if commit_entry(txn, table.id, entry).await? {
-            return Ok(());
+        let Some(table) = txn.look_up(name) else { return Ok(None) };
+        let mut edited = Edited { before: table.entry.clone(), after: table.entry.clone() };
+        change(&mut edited.after)?;
+        if edited.after == edited.before || commit_entry(txn, table.id, edited.after.clone()).await? {
+            return Ok(Some(edited));
         }
     }
     Err(EngineError::WriteConflict)
 }
 
 /// `false` on a write conflict.
-async fn commit_entry(mut txn: Transaction, table: TableId, entry: TableEntry) -> Result<bool> {
-    txn.put_table(Table::new(table, entry)).await?;
+pub(crate) async fn commit_entry(mut txn: Transaction, table: TableId, entry: TableEntry) -> Result<bool> {
+    txn.put_table(Table::new(table, entry)?).await?;
+    committed(txn).await
+}
+
+/// `false` on a write conflict.
+pub(crate) async fn committed(txn: Transaction) -> Result<bool> {
     match txn.commit().await {
         Ok(_) => Ok(true),
         Err(error) if error.is_write_conflict() => Ok(false),

@@ -12,12 +12,14 @@ use nimbus_namespace::Namespace;
 use nimbus_types::{Sequence, TableName, TenantId};
 
 use crate::catalog::{CatalogCache, Table, TableSchema};
+use crate::changes::{ForeignHead, NamesCache};
 use crate::commit::Committer;
 use crate::envelope::StoredDocument;
 use crate::error::{EngineError, Result};
+use crate::incarnation::Incarnation;
 use crate::metrics::{Counters, TenantMetrics};
 use crate::options::EngineOptions;
-use crate::query::{self, Explain, Page, Query};
+use crate::query::{self, Explain, FindCursor, Page, Query};
 use crate::registry::Registry;
 use crate::storage::{TenantStorage, View};
 use crate::transaction::{Reader, Transaction};
@@ -31,9 +33,11 @@ const TOUCH_EVERY_US: u64 = 1_000;
 /// One open tenant.
 pub(crate) struct TenantCore {
     pub(crate) id: TenantId,
+    pub(crate) incarnation: Incarnation,
     pub(crate) storage: Arc<TenantStorage>,
     pub(crate) committer: Arc<Committer>,
     pub(crate) catalogs: CatalogCache,
+    pub(crate) names: NamesCache,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Arc<dyn Randomness>,
     pub(crate) counters: Arc<Counters>,
@@ -41,6 +45,10 @@ pub(crate) struct TenantCore {
     pub(crate) schema_change: tokio::sync::Mutex<()>,
     /// Where statements queue up once they have conflicted often.
     pub(crate) contended: tokio::sync::Mutex<()>,
+    /// How far others on the same storage are known to have come.
+    pub(crate) foreign_head: ForeignHead,
+    /// When it was opened, epoch milliseconds; its figures are since then.
+    pub(crate) opened_ms: u64,
     last_used_us: AtomicU64,
     log_retain_commits: u64,
     trimmed_at: AtomicU64,
@@ -48,6 +56,7 @@ pub(crate) struct TenantCore {
 
 impl TenantCore {
     pub(crate) async fn open(
+        incarnation: Incarnation,
         id: TenantId,
         namespace: Arc<dyn Namespace>,
         options: &EngineOptions,
@@ -59,14 +68,18 @@ impl TenantCore {
         let committer = Committer::new(namespace, options.clock.clone(), counters.clone(), head);
         let core = Arc::new(Self {
             id,
+            incarnation,
             storage,
             committer,
             catalogs: CatalogCache::default(),
+            names: NamesCache::default(),
             clock: options.clock.clone(),
             randomness: options.randomness.clone(),
             counters,
             schema_change: tokio::sync::Mutex::default(),
             contended: tokio::sync::Mutex::default(),
+            foreign_head: ForeignHead::default(),
+            opened_ms: options.clock.now_ms(),
             last_used_us: AtomicU64::new(options.clock.monotonic_us()),
             log_retain_commits: options.log_retain_commits,
             trimmed_at,
@@ -145,6 +158,12 @@ impl Tenant {
         &self.core().id
     }
 
+    /// Which of the tenants of this id it is, for whoever goes on with it later. Ask after the first use, which
+    /// decides it.
+    pub fn incarnation(&self) -> &Incarnation {
+        &self.core().incarnation
+    }
+
     /// Begins a transaction at the newest durable state.
     pub async fn begin(&self) -> Result<Transaction> {
         let begun = self.try_begin().await;
@@ -184,18 +203,64 @@ impl Tenant {
             .await
     }
 
+    /// The first document a query selects.
+    pub async fn first(&self, query: &Query) -> Result<Option<StoredDocument>> {
+        let snapshot = self.snapshot().await?;
+        let Some(table) = self.table_in(&snapshot, &query.table).await? else { return Ok(None) };
+        query::first(&mut Reader::of_snapshot(&snapshot), &self.core().counters, &table, query).await
+    }
+
+    /// A cursor before the first document a query selects. It is planned with its first batch; errors of the
+    /// plan, such as a hint that names no index, come then.
+    pub async fn open_cursor(&self, query: Query) -> Result<FindCursor> {
+        self.bind().await?;
+        FindCursor::open(self.incarnation(), query)
+    }
+
+    /// The next documents of a cursor: at most `documents`, and no more than `bytes` unless the first alone
+    /// is larger. Each batch reads the newest state; a table or index that has been dropped meanwhile is
+    /// the error 175, `QueryPlanKilled`.
+    pub async fn next_batch(
+        &self,
+        cursor: &mut FindCursor,
+        documents: usize,
+        bytes: usize,
+    ) -> Result<Vec<StoredDocument>> {
+        if cursor.is_at_hand() {
+            self.enter()?;
+            cursor.check_tenant(self.incarnation())?;
+            return Ok(cursor.take_kept(documents, bytes));
+        }
+        let snapshot = self.snapshot().await?;
+        cursor.check_tenant(self.incarnation())?;
+        let table = self.table_in(&snapshot, cursor.table()).await?;
+        let (mut reader, counters) = (Reader::of_snapshot(&snapshot), &self.core().counters);
+        cursor.read_batch(&mut reader, counters, table.as_deref(), documents, bytes).await
+    }
+
+    /// How many documents a query selects, its skip and limit taken into account.
+    pub async fn count(&self, query: &Query) -> Result<u64> {
+        Ok(self.count_explained(query).await?.0)
+    }
+
+    /// How many documents a query selects, and how they were counted.
+    pub async fn count_explained(&self, query: &Query) -> Result<(u64, Explain)> {
+        let snapshot = self.snapshot().await?;
+        let table = self.table_or_empty(&snapshot, &query.table).await?;
+        query::count(&mut Reader::of_snapshot(&snapshot), &self.core().counters, &table, query).await
+    }
+
     /// How a query is answered and what that costs, found out by answering it.
     pub async fn explain(&self, query: &Query) -> Result<Explain> {
-        Ok(self.find_explained(query).await?.1)
+        let snapshot = self.snapshot().await?;
+        let table = self.table_or_empty(&snapshot, &query.table).await?;
+        query::explain(&mut Reader::of_snapshot(&snapshot), &self.core().counters, &table, query).await
     }
 
     /// The documents a query selects, and how they were found, both of one state.
     pub async fn find_explained(&self, query: &Query) -> Result<(Vec<StoredDocument>, Explain)> {
         let snapshot = self.snapshot().await?;
-        let table = match self.table_in(&snapshot, &query.table).await? {
-            Some(table) => table,
-            None => Arc::new(Table::empty(&query.table)),
-        };
+        let table = self.table_or_empty(&snapshot, &query.table).await?;
         query::find_explained(&mut Reader::of_snapshot(&snapshot), &self.core().counters, &table, query).await
     }
 
@@ -241,6 +306,17 @@ impl Tenant {
         self.core().storage.snapshot().await
     }
 
+    /// The newest state, for whoever keeps it.
+    pub(crate) async fn shared_snapshot(&self) -> Result<View<'static>> {
+        let view = self.try_shared_snapshot().await;
+        if self.finds_another(&view).await? { self.try_shared_snapshot().await } else { view }
+    }
+
+    async fn try_shared_snapshot(&self) -> Result<View<'static>> {
+        self.enter()?;
+        self.core().storage.shared_snapshot().await
+    }
+
     /// For uses that begin with neither a snapshot nor a transaction.
     pub(crate) async fn bind(&self) -> Result<()> {
         if self.bound.get().is_some() { Ok(()) } else { self.snapshot().await.map(drop) }
@@ -270,5 +346,10 @@ impl Tenant {
 
     async fn table_in(&self, snapshot: &View<'_>, name: &TableName) -> Result<Option<Arc<Table>>> {
         Ok(self.core().catalogs.at(snapshot).await?.table(name).cloned())
+    }
+
+    async fn table_or_empty(&self, snapshot: &View<'_>, name: &TableName) -> Result<Arc<Table>> {
+        let table = self.table_in(snapshot, name).await?;
+        Ok(table.unwrap_or_else(|| Arc::new(Table::empty(name))))
     }
 }

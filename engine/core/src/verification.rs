@@ -9,16 +9,17 @@
 
 mod log;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bson::RawDocument;
 use bytes::Bytes;
 use nimbus_namespace::{Direction, Entry, Head, KeyRange, Space, StateDigest};
-use nimbus_types::index::derive;
 use nimbus_types::{ErrorKind, IndexId, TableId, key};
 use serde::Serialize;
 
-use crate::catalog::{Catalog, Index, IndexState, Table, table_of_key};
+use crate::catalog::{
+    Catalog, Index, IndexState, Table, Tombstone, table_of_key, table_of_tombstone_key, tombstones,
+};
 use crate::envelope::{StoredDocument, open_meta};
 use crate::error::Result;
 use crate::query::print_id;
@@ -144,15 +145,15 @@ impl Tenant {
         let acknowledged = self.core().committer.known_head();
         let snapshot = self.snapshot().await?;
         let mut run = Run::default();
-        let catalog = match Catalog::load(&snapshot).await {
-            Ok(catalog) => Some(catalog),
+        let known = match Known::load(&snapshot).await {
+            Ok(known) => Some(known),
             Err(error) if error.kind() == ErrorKind::StorageCorruption => {
                 run.found(Mismatch::new(MismatchKind::Meta, format!("the catalog cannot be read: {error}")));
                 None
             }
             Err(error) => return Err(error),
         };
-        let digests = match run.entries(&snapshot, catalog.as_ref()).await {
+        let digests = match run.entries(&snapshot, known.as_ref()).await {
             Ok(()) => run.digests(snapshot.head()),
             // The sum over a part of the entries says nothing.
             Err(error) if error.kind() == ErrorKind::StorageCorruption => {
@@ -215,19 +216,19 @@ impl Run {
     }
 
     /// Looks at every live entry.
-    async fn entries(&mut self, snapshot: &View<'_>, catalog: Option<&Catalog>) -> Result<()> {
-        self.documents(snapshot, catalog).await?;
-        self.index_entries(snapshot, catalog).await?;
+    async fn entries(&mut self, snapshot: &View<'_>, known: Option<&Known>) -> Result<()> {
+        self.documents(snapshot, known).await?;
+        self.index_entries(snapshot, known).await?;
         self.meta(snapshot).await
     }
 
-    async fn documents(&mut self, snapshot: &View<'_>, catalog: Option<&Catalog>) -> Result<()> {
+    async fn documents(&mut self, snapshot: &View<'_>, known: Option<&Known>) -> Result<()> {
         let mut rest = Some(KeyRange::all());
         while let Some(entries) = next_page(snapshot, Space::Documents, &mut rest).await? {
             for entry in entries {
                 self.computed.add(Space::Documents, &entry.key, &entry.value);
                 self.counts.documents += 1;
-                self.document(snapshot, catalog, &entry.key, entry.value).await?;
+                self.document(snapshot, known, &entry.key, entry.value).await?;
             }
         }
         Ok(())
@@ -236,7 +237,7 @@ impl Run {
     async fn document(
         &mut self,
         snapshot: &View<'_>,
-        catalog: Option<&Catalog>,
+        known: Option<&Known>,
         key: &Bytes,
         value: Bytes,
     ) -> Result<()> {
@@ -249,8 +250,9 @@ impl Run {
             self.found(broken("the key is malformed".into(), None));
             return Ok(());
         };
-        let table = catalog.and_then(|catalog| catalog.table_by_id(table)).map(AsRef::as_ref);
-        if catalog.is_some() && table.is_none() {
+        let is_left = known.is_none_or(|known| known.dropped.contains_key(&table));
+        let table = known.and_then(|known| known.catalog.table_by_id(table)).map(AsRef::as_ref);
+        if table.is_none() && !is_left {
             self.found(broken("the document belongs to no table".into(), None));
             return Ok(());
         }
@@ -285,8 +287,8 @@ impl Run {
         Ok(())
     }
 
-    async fn index_entries(&mut self, snapshot: &View<'_>, catalog: Option<&Catalog>) -> Result<()> {
-        let owners = catalog.map(owners);
+    async fn index_entries(&mut self, snapshot: &View<'_>, known: Option<&Known>) -> Result<()> {
+        let owners = known.map(owners);
         let mut rest = Some(KeyRange::all());
         while let Some(entries) = next_page(snapshot, Space::Index, &mut rest).await? {
             for entry in entries {
@@ -310,6 +312,7 @@ impl Run {
                 self.counts.meta += 1;
                 if let Err(error) = open_meta(&entry.value) {
                     let key = table_of_key(&entry.key)
+                        .or_else(|| table_of_tombstone_key(&entry.key))
                         .map_or_else(|| hex(&entry.key), |TableId(id)| format!("table {id}"));
                     self.found(Mismatch {
                         key: Some(key),
@@ -366,14 +369,39 @@ async fn next_page(
     Ok(Some(page.entries))
 }
 
-/// Every index by its number, with its table.
-type Owners<'a> = HashMap<IndexId, (&'a Table, &'a Index)>;
+/// What a snapshot says there is.
+struct Known {
+    catalog: Catalog,
+    /// Dropped tables of which something is left.
+    dropped: BTreeMap<TableId, Tombstone>,
+}
 
-fn owners(catalog: &Catalog) -> Owners<'_> {
-    catalog
-        .tables()
-        .flat_map(|table| table.indexes.iter().map(move |index| (index.definition.id, (&**table, index))))
-        .collect()
+impl Known {
+    async fn load(snapshot: &View<'_>) -> Result<Self> {
+        let catalog = Catalog::load(snapshot).await?;
+        let mut dropped = tombstones(snapshot, usize::MAX).await?;
+        dropped.retain(|_, tombstone| !tombstone.is_purged());
+        Ok(Self { catalog, dropped })
+    }
+}
+
+/// Whose an entry of the `Index` space is.
+#[derive(Clone, Copy)]
+enum Owner<'a> {
+    Index(&'a Table, &'a Index),
+    /// An index of a dropped table, whose entries are still being removed.
+    Dropped,
+}
+
+/// Every index by its number.
+type Owners<'a> = HashMap<IndexId, Owner<'a>>;
+
+fn owners(known: &Known) -> Owners<'_> {
+    let kept = known.catalog.tables().flat_map(|table| {
+        table.indexes.iter().map(move |index| (index.definition.id, Owner::Index(table, index)))
+    });
+    let dropped = known.dropped.values().flat_map(Tombstone::index_ids).map(|id| (id, Owner::Dropped));
+    kept.chain(dropped).collect()
 }
 
 async fn orphan(
@@ -390,8 +418,10 @@ async fn orphan(
     };
     // An entry's key begins with its index's number.
     let number = key.first_chunk().map(|number| IndexId(u32::from_be_bytes(*number)));
-    let Some((table, index)) = number.and_then(|number| owners.get(&number).copied()) else {
-        return Ok(Some(found(None, None, "the entry belongs to no index")));
+    let (table, index) = match number.and_then(|number| owners.get(&number).copied()) {
+        Some(Owner::Index(table, index)) => (table, index),
+        Some(Owner::Dropped) => return Ok(None),
+        None => return Ok(Some(found(None, None, "the entry belongs to no index"))),
     };
     if index.state == IndexState::Dropping {
         return Ok(None);
@@ -409,7 +439,7 @@ async fn orphan(
 }
 
 fn derived(index: &Index, document: &RawDocument) -> Vec<Vec<u8>> {
-    derive(&index.definition, document).map(|derived| derived.keys).unwrap_or_default()
+    index.keys_of(document).map(|derived| derived.keys).unwrap_or_default()
 }
 
 fn print_document_key(key: &[u8]) -> String {

@@ -32,7 +32,7 @@ async fn fill(tenant: &Tenant, count: i32) {
 
 fn indexed(unique: bool, field: &str) -> TableSchema {
     let fields = vec![IndexField { path: field.into(), descending: false }];
-    let index = IndexSchema { name: format!("by_{field}"), fields, unique, sparse: false };
+    let index = IndexSchema { name: format!("by_{field}"), fields, unique, ..IndexSchema::default() };
     TableSchema { table: table(), fields: vec![], indexes: vec![index] }
 }
 

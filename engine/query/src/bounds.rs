@@ -17,8 +17,8 @@ use nimbus_types::order::CanonicalType;
 
 use self::interval::merge;
 pub use self::interval::{KeyInterval, descending, intersect};
+use crate::filter::{Condition, Filter, Pattern, Predicate};
 use crate::operand::{defined, is_nan, with_raw};
-use crate::{Filter, Predicate};
 
 /// What one clause of a filter says about a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,33 +37,76 @@ pub struct ClauseBounds {
 /// The bounds that each top-level clause of the filter sets to the field at `path`; clauses that set none
 /// are left out.
 pub fn clause_bounds(filter: &Filter, path: &str) -> Vec<ClauseBounds> {
+    clauses(filter, path, Strings::ByBytes)
+}
+
+/// How the filter compares strings, and so whether keys, which hold their bytes, bound them.
+#[derive(Clone, Copy, PartialEq)]
+enum Strings {
+    ByBytes,
+    ByCollation,
+}
+
+fn clauses(filter: &Filter, path: &str, strings: Strings) -> Vec<ClauseBounds> {
     match filter {
-        Filter::And(filters) => filters.iter().flat_map(|filter| clause_bounds(filter, path)).collect(),
-        clause => one_clause(clause, path).into_iter().collect(),
+        Filter::And(filters) => filters.iter().flat_map(|filter| clauses(filter, path, strings)).collect(),
+        // Several clauses in one: none of them says all about it.
+        Filter::Collated(_, filter) => inexact(clauses(filter, path, Strings::ByCollation)),
+        Filter::Field { path: of, predicate: Predicate::ElementMatches(filter) } => match below(of, path) {
+            Some(rest) => inexact(clauses(filter, rest, strings)),
+            None => Vec::new(),
+        },
+        clause => one_clause(clause, path, strings).into_iter().collect(),
     }
 }
 
-fn one_clause(filter: &Filter, path: &str) -> Option<ClauseBounds> {
+fn one_clause(filter: &Filter, path: &str, strings: Strings) -> Option<ClauseBounds> {
     match filter {
         Filter::Field { path: of, predicate } if of == path => {
-            let mut bounds = predicate_bounds(predicate)?;
+            let mut bounds = predicate_bounds(predicate, strings)?;
             // A position that holds an array is matched whole but indexed by its elements.
-            bounds.exact &= !path.split('.').any(|segment| segment.starts_with(|c: char| c.is_ascii_digit()));
+            bounds.exact &= !path.split('.').any(is_position);
             Some(bounds)
         }
         Filter::Or(filters) => {
-            filters.iter().map(|filter| one_clause(filter, path)).collect::<Option<Vec<_>>>().map(union)
+            let each = filters.iter().map(|filter| one_clause(filter, path, strings));
+            each.collect::<Option<Vec<_>>>().map(union)
         }
         // Inside an alternative, any one of the conjuncts bounds it; single values do so best.
-        Filter::And(_) => {
-            let best = clause_bounds(filter, path).into_iter().min_by_key(|bounds| !bounds.point)?;
+        Filter::And(_)
+        | Filter::Collated(..)
+        | Filter::Field { predicate: Predicate::ElementMatches(_), .. } => {
+            let best = clauses(filter, path, strings).into_iter().min_by_key(|bounds| !bounds.point)?;
             Some(ClauseBounds { exact: false, ..best })
         }
-        Filter::All | Filter::Not(_) | Filter::Field { .. } => None,
+        Filter::All
+        | Filter::Not(_)
+        | Filter::Field { .. }
+        | Filter::Evaluated(_)
+        | Filter::Schema(_)
+        | Filter::Sample(_) => None,
     }
 }
 
-fn predicate_bounds(predicate: &Predicate) -> Option<ClauseBounds> {
+/// What of `path` is left for the elements of an array at `of`. Positions are left alone, for an element
+/// that is an array has fields named by them, which an index does not look for.
+fn below<'p>(of: &str, path: &'p str) -> Option<&'p str> {
+    let rest = path.strip_prefix(of)?.strip_prefix('.')?;
+    (!path.split('.').any(is_position)).then_some(rest)
+}
+
+fn is_position(segment: &str) -> bool {
+    segment.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn inexact(bounds: Vec<ClauseBounds>) -> Vec<ClauseBounds> {
+    bounds.into_iter().map(|bounds| ClauseBounds { exact: false, ..bounds }).collect()
+}
+
+fn predicate_bounds(predicate: &Predicate, strings: Strings) -> Option<ClauseBounds> {
+    if strings == Strings::ByCollation && compares_strings(predicate) {
+        return None;
+    }
     match predicate {
         Predicate::Eq(operand) => Some(equal_to(operand)),
         Predicate::In(operands) => Some(union(operands.iter().map(equal_to).collect())),
@@ -79,8 +122,63 @@ fn predicate_bounds(predicate: &Predicate) -> Option<ClauseBounds> {
         Predicate::Contains(operand) => {
             Some(ClauseBounds { exact: false, present: true, ..points(operand, encoded_equals) })
         }
-        Predicate::Ne(_) | Predicate::NotIn(_) | Predicate::Exists(_) => None,
+        Predicate::Regex(pattern) => Some(matched_by(pattern)),
+        Predicate::ElementIs(condition) => element_bounds(condition, strings),
+        Predicate::Ne(_)
+        | Predicate::NotIn(_)
+        | Predicate::Exists(_)
+        | Predicate::Type(_)
+        | Predicate::Modulo(_)
+        | Predicate::Size(_)
+        | Predicate::Bits(_)
+        | Predicate::ElementMatches(_) => None,
     }
+}
+
+/// Whether an operand is a string, or may hold one within.
+fn compares_strings(predicate: &Predicate) -> bool {
+    let may_hold = |operand: &Bson| {
+        matches!(operand, Bson::String(_) | Bson::Symbol(_) | Bson::Document(_) | Bson::Array(_))
+    };
+    match predicate {
+        Predicate::Eq(operand)
+        | Predicate::Gt(operand)
+        | Predicate::Gte(operand)
+        | Predicate::Lt(operand)
+        | Predicate::Lte(operand)
+        | Predicate::Contains(operand) => may_hold(operand),
+        Predicate::In(operands) => operands.iter().any(may_hold),
+        _ => false,
+    }
+}
+
+/// Bounds of what one element of an array must be: its entry lies within those of all conditions.
+fn element_bounds(condition: &Condition, strings: Strings) -> Option<ClauseBounds> {
+    let bounds = match condition {
+        Condition::Is(predicate) => predicate_bounds(predicate, strings)?,
+        Condition::All(conditions) => {
+            let each = conditions.iter().filter_map(|condition| element_bounds(condition, strings));
+            each.reduce(|a, b| ClauseBounds {
+                intervals: intersect(&a.intervals, &b.intervals),
+                point: a.point || b.point,
+                ..a
+            })?
+        }
+        Condition::Any(conditions) => {
+            let each = conditions.iter().map(|condition| element_bounds(condition, strings));
+            union(each.collect::<Option<Vec<_>>>()?)
+        }
+        Condition::Not(_) => return None,
+    };
+    Some(ClauseBounds { exact: false, present: true, ..bounds })
+}
+
+/// Bounds of a regular expression: strings, those with its prefix if it has one, and the expression itself.
+fn matched_by(pattern: &Pattern) -> ClauseBounds {
+    let (prefix, exact) = pattern.prefix();
+    let itself = Bson::RegularExpression(pattern.regex().clone());
+    let strings = ClauseBounds { exact, ..range(strings_with_prefix(&prefix)) };
+    union(vec![strings, points(&itself, |itself| vec![encoded(itself)])])
 }
 
 /// Bounds of equality. An array equals by its elements' entries too: the whole is an entry only inside

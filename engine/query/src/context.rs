@@ -11,7 +11,7 @@ use bson::{Bson, DateTime};
 use crate::collation::Collation;
 
 /// Handed to every parser.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ParseContext {
     /// How strings compare; `None` by their bytes.
     pub collation: Option<Arc<Collation>>,
@@ -27,9 +27,17 @@ pub struct Variables {
     /// `$$CLUSTER_TIME`.
     pub cluster_time: bson::Timestamp,
     /// The command's `let`, or what `$lookup` binds: user variables, whose names begin with a lower-case letter.
+    /// `Undefined` stands for a missing value.
     pub user: BTreeMap<String, Bson>,
     /// From which `$rand`, `$sampleRate` and `$sample` draw.
     pub seed: u64,
+}
+
+impl Variables {
+    /// The value of a user variable; `None` where it is missing.
+    pub(crate) fn user(&self, name: &str) -> Option<&Bson> {
+        self.user.get(name).filter(|value| !matches!(value, Bson::Undefined))
+    }
 }
 
 impl Default for Variables {

@@ -29,6 +29,8 @@ pub mod codes {
     pub const CONVERSION_FAILURE: i32 = 241;
     /// An operation would hold more memory than it may.
     pub const EXCEEDED_MEMORY_LIMIT: i32 = 146;
+    /// A stage would hold more memory than the operation may, and nothing spills to disk.
+    pub const EXCEEDED_MEMORY_LIMIT_NO_DISK_USE: i32 = 292;
     /// What is asked for is not supported.
     pub const COMMAND_NOT_SUPPORTED: i32 = 115;
 }

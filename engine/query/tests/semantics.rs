@@ -11,7 +11,9 @@ fn field(path: &str, predicate: Predicate) -> Filter {
 }
 
 fn matches(document: &Document, filter: &Filter) -> bool {
-    filter.matches(&RawDocumentBuf::try_from(document).expect("field names without NUL"))
+    filter
+        .matches(&RawDocumentBuf::try_from(document).expect("field names without NUL"))
+        .expect("nothing that fails")
 }
 
 /// Each row: a document, a path, a predicate, and whether it holds.
@@ -223,6 +225,6 @@ fn broken_documents_do_not_panic() {
     // A string whose length runs past the document's end.
     let bytes = [12, 0, 0, 0, 0x02, b'a', 0, 0x7F, 0, 0, 0, 0];
     let broken = RawDocument::from_bytes(&bytes).unwrap();
-    assert!(!field("a", Eq(1.into())).matches(broken));
-    assert!(field("a", Eq(Bson::Null)).matches(broken));
+    assert_eq!(field("a", Eq(1.into())).matches(broken), Ok(false));
+    assert_eq!(field("a", Eq(Bson::Null)).matches(broken), Ok(true));
 }

@@ -84,18 +84,25 @@ impl fmt::Debug for TenantId {
 pub struct TableName(Box<str>);
 
 impl TableName {
+    const WHAT: &str = "a table name";
+
     /// Validates a name a client sent.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
-        const WHAT: &str = "a table name";
-        check_length(WHAT, text, limits::TABLE_NAME_BYTES)?;
+        let name = Self::internal(text)?;
+        check_reserved(Self::WHAT, text, "system.")?;
+        Ok(name)
+    }
+
+    /// The same for the name of any table, those that the engine keeps for itself (`system.`) included.
+    pub fn internal(text: &str) -> Result<Self, InvalidId> {
+        check_length(Self::WHAT, text, limits::TABLE_NAME_BYTES)?;
         if let Some(found) = text.chars().find(|c| c.is_control() || *c == '$') {
             return Err(InvalidId::Character {
-                what: WHAT,
+                what: Self::WHAT,
                 allowed: "printable characters other than $",
                 found,
             });
         }
-        check_reserved(WHAT, text, "system.")?;
         Ok(Self(text.into()))
     }
 
@@ -187,6 +194,7 @@ mod tests {
         for bad in ["", "a$b", "system.users", "a\0b", &"x".repeat(256)] {
             assert!(TableName::parse(bad).is_err(), "{bad:?}");
         }
+        assert!(TableName::internal("system.sessions").is_ok() && TableName::internal("a$b").is_err());
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct HttpOptions {
     /// Origins (`scheme://host[:port]`, compared exactly) that browsers may call from, beside
     /// loopback on the server's own port.
     pub allowed_origins: Vec<String>,
+    /// Figures of other doors in Prometheus' text format, which `/metrics` shows beside its own.
+    pub other_figures: Option<Arc<dyn Fn() -> String + Send + Sync>>,
     /// Largest request body, in bytes; a longer one is answered with 413.
     pub body_limit_bytes: usize,
     /// Longest time a connection may take to send a request's head, or stay idle between requests.
@@ -43,6 +45,7 @@ impl HttpOptions {
             clock,
             randomness,
             allowed_origins: Vec::new(),
+            other_figures: None,
             body_limit_bytes: 17 * 1024 * 1024,
             head_timeout_ms: 30_000,
             request_timeout_ms: 60_000,

@@ -1,12 +1,19 @@
 //! The catalog: a tenant's tables, their schemas and indexes, as they stand at one commit.
 //!
 //! It is a view of the `Meta` space: one entry a table under `table/` and one with the next free
-//! numbers. Promises: a [`Catalog`] is immutable and belongs to exactly one state of `Meta`, which
+//! numbers. Tables that have been dropped leave a `tombstone`, which is no part of it. Promises: a [`Catalog`] is immutable and belongs to exactly one state of `Meta`, which
 //! the state digest names, so a cached catalog is right whenever the digests agree.
 
 mod cache;
+mod index;
+mod language;
+mod options;
+mod partial;
+mod renaming;
 mod schema;
 mod table;
+mod tombstone;
+mod validator;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,9 +24,14 @@ use nimbus_types::{IndexId, TableId, TableName};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use cache::CatalogCache;
+pub(crate) use index::{Index, IndexEntry, IndexState};
+pub(crate) use language::stored_collation;
+pub use options::{TableOptions, ValidationAction, ValidationLevel};
+pub(crate) use renaming::{Renaming, renaming_key, renamings, table_of_renaming_key};
 pub(crate) use schema::check_fields;
 pub use schema::{FieldSchema, FieldType, IndexSchema, TableSchema};
-pub(crate) use table::{Index, IndexEntry, IndexState, PendingChange, Table, TableEntry};
+pub(crate) use table::{PendingChange, Table, TableEntry, uuid_of};
+pub(crate) use tombstone::{Tombstone, table_of_tombstone_key, tombstone_key, tombstones};
 
 use crate::envelope::{open_meta, seal_meta};
 use crate::error::{Result, corrupt};
@@ -32,20 +44,24 @@ const LOAD_PAGE: usize = 256;
 
 /// The next numbers to give out. Numbers are never reused, so a dropped table's or index's keys can
 /// never be taken for a later one's.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Numbers {
     next_table: u32,
     next_index: u32,
+    /// Numbers of the tables that the commit made which wrote this, for who reads the log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    made: Vec<u32>,
 }
 
 impl Default for Numbers {
     fn default() -> Self {
-        Self { next_table: 1, next_index: 1 }
+        Self { next_table: 1, next_index: 1, made: Vec::new() }
     }
 }
 
 impl Numbers {
     pub(crate) fn take_table(&mut self) -> TableId {
+        self.made.push(self.next_table);
         self.next_table += 1;
         TableId(self.next_table - 1)
     }
@@ -56,8 +72,14 @@ impl Numbers {
     }
 
     /// The entry as it is stored.
-    pub(crate) fn seal(self) -> Result<Bytes> {
-        Ok(seal_meta(&encode(&self)?))
+    pub(crate) fn seal(&self) -> Result<Bytes> {
+        Ok(seal_meta(&encode(self)?))
+    }
+
+    /// The tables that were made by the commit that wrote this entry.
+    pub(crate) fn made(stored: &Bytes) -> Result<Vec<TableId>> {
+        let numbers: Self = decode(stored)?;
+        Ok(numbers.made.into_iter().map(TableId).collect())
     }
 }
 
@@ -74,13 +96,13 @@ impl Catalog {
     pub(crate) async fn load(snapshot: &View<'_>) -> Result<Self> {
         let mut catalog = Self::default();
         if let Some(stored) = snapshot.get(Space::Meta, NUMBERS_KEY).await? {
-            catalog.numbers = decode(&stored)?;
+            catalog.numbers = Numbers { made: Vec::new(), ..decode(&stored)? };
         }
         let mut range = KeyRange::prefix(TABLE_PREFIX);
         loop {
             let page = snapshot.scan(Space::Meta, &range, Direction::Forward, LOAD_PAGE).await?;
             for Entry { key, value } in &page.entries {
-                catalog.put(Table::new(table_of(key)?, decode(value)?));
+                catalog.put(Table::new(table_of(key)?, decode(value)?)?);
             }
             match page.entries.last() {
                 Some(last) if page.more => range.start = after(&last.key),
@@ -104,11 +126,21 @@ impl Catalog {
         self.by_name.values()
     }
 
-    /// Adds or replaces a table.
+    /// Adds or replaces a table, which may have another name than before.
     pub(crate) fn put(&mut self, table: Table) {
+        self.remove(table.id);
         let table = Arc::new(table);
         self.by_name.insert(table.entry.name.as_str().into(), table.clone());
         self.by_id.insert(table.id, table);
+    }
+
+    /// Takes a table out.
+    pub(crate) fn remove(&mut self, id: TableId) {
+        let Some(removed) = self.by_id.remove(&id) else { return };
+        // Another table may have taken its name.
+        if self.by_name.get(removed.entry.name.as_str()).is_some_and(|table| table.id == id) {
+            self.by_name.remove(removed.entry.name.as_str());
+        }
     }
 }
 

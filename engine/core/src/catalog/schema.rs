@@ -3,13 +3,18 @@
 //! A schema is open: fields it does not name are free. Deliberately unknown: how schemas and indexes
 //! are stored and built.
 
-use bson::RawDocument;
 use bson::raw::RawBsonRef;
+use bson::{Document, RawDocument};
 use nimbus_types::index::{IndexDefinition, IndexField};
 use nimbus_types::{IndexId, TableName, limits};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{EngineError, Result, invalid};
+use super::language::{parse_collation, parse_filter};
+use super::partial::check_partial_filter;
+use crate::error::{EngineError, Result, invalid, refused};
+
+/// MongoDB's number for an index that cannot be.
+const CANNOT_CREATE_INDEX: i32 = 67;
 
 /// The type a field must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +84,7 @@ pub struct FieldSchema {
 }
 
 /// One index, as a user asks for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct IndexSchema {
     /// Name, distinct within the table.
     pub name: String,
@@ -89,10 +94,64 @@ pub struct IndexSchema {
     pub unique: bool,
     /// Whether documents without any of the fields stay out.
     pub sparse: bool,
+    /// Only documents that match this filter are in the index ("partial index"); see
+    /// [`check_partial_filter`](super::partial::check_partial_filter) for what it may say.
+    pub filter: Option<Document>,
+    /// Documents are removed this many seconds after the date in the index's only field.
+    pub expire_after_secs: Option<i64>,
+    /// How strings compare; `None` as the table does by default, `{ locale: "simple" }` by their bytes.
+    pub collation: Option<Document>,
+    /// Whether queries must do without it.
+    pub hidden: bool,
+}
+
+impl IndexSchema {
+    /// The definition by which entries are derived.
+    pub(crate) fn definition(&self, id: IndexId) -> IndexDefinition {
+        let Self { name, fields, unique, sparse, .. } = self.clone();
+        IndexDefinition { id, name, fields, unique, sparse }
+    }
+
+    /// Refuses what can never be served, naming the index.
+    pub(crate) fn check(&self) -> Result<()> {
+        let refuse = |why: &str| Err(refused(CANNOT_CREATE_INDEX, format!("index {:?}: {why}", self.name)));
+        self.definition(IndexId(0))
+            .check()
+            .map_err(|error| refused(CANNOT_CREATE_INDEX, format!("index {:?}: {error}", self.name)))?;
+        if let Some(expire_after_secs) = self.expire_after_secs {
+            if self.fields.len() != 1 || self.fields[0].path == "_id" {
+                return refuse("expireAfterSeconds needs an index on one field other than _id");
+            }
+            if !(0..=i64::from(i32::MAX)).contains(&expire_after_secs) {
+                return refuse("expireAfterSeconds must be within 0 and 2147483647");
+            }
+        }
+        if let Some(filter) = &self.filter {
+            if self.sparse {
+                return refuse("it cannot have both partialFilterExpression and sparse");
+            }
+            check_partial_filter(filter)?;
+            parse_filter(filter, None, 0)?;
+        }
+        if let Some(collation) = &self.collation {
+            parse_collation(collation)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the two hold the same entries under the same rules, whatever their names. Two indexes of
+    /// one table must differ in this (`createIndexes` of the manual, "Options for All Index Types").
+    pub(crate) fn is_equivalent(&self, other: &Self) -> bool {
+        self.fields == other.fields
+            && self.unique == other.unique
+            && self.sparse == other.sparse
+            && self.filter == other.filter
+            && self.collation == other.collation
+    }
 }
 
 /// A table's schema, as a user sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TableSchema {
     /// The table.
     pub table: TableName,
@@ -123,10 +182,7 @@ impl TableSchema {
             return Err(invalid(format!("a table may have at most {} indexes", limits::INDEXES_PER_TABLE)));
         }
         for (at, index) in self.indexes.iter().enumerate() {
-            let IndexSchema { name, fields, unique, sparse } = index.clone();
-            IndexDefinition { id: IndexId(0), name, fields, unique, sparse }
-                .check()
-                .map_err(|error| invalid(format!("index {:?}: {error}", index.name)))?;
+            index.check()?;
             if self.indexes[..at].iter().any(|other| other.name == index.name) {
                 return Err(invalid(format!("index {:?} is named twice", index.name)));
             }

@@ -14,6 +14,7 @@ use nimbus_io::Clock;
 use nimbus_namespace::{CommitGroup, Head, Namespace, StorageError};
 use nimbus_types::Sequence;
 use parking_lot::Mutex;
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, oneshot};
 
 use super::prepared::Prepared;
@@ -65,6 +66,8 @@ pub(crate) struct Committer {
     log: Mutex<Log>,
     /// Head as readers see it, without the leader's lock.
     known_head: AtomicU64,
+    /// Wakes those who wait for what is committed.
+    advanced: Notify,
     running: Mutex<RunningCounts>,
     idle: Notify,
     failed: Mutex<Option<StorageError>>,
@@ -82,6 +85,7 @@ impl Committer {
             clock,
             counters,
             known_head: AtomicU64::new(head.sequence.0),
+            advanced: Notify::new(),
             log: Mutex::new(Log { window: Window::starting_at(head.sequence), head }),
             queue: Mutex::default(),
             running: Mutex::default(),
@@ -93,6 +97,11 @@ impl Committer {
     /// Sequence of the newest commit this server knows to be durable.
     pub(crate) fn known_head(&self) -> Sequence {
         Sequence(self.known_head.load(Ordering::Acquire))
+    }
+
+    /// Completes at the first commit after the call, or has completed if there was one before it is awaited.
+    pub(crate) fn advanced(&self) -> Notified<'_> {
+        self.advanced.notified()
     }
 
     /// The failure after which the storage takes no more commits, if there was one.
@@ -252,6 +261,7 @@ impl Committer {
             // Whoever has gone away misses the answer, not the commit.
             let _ = request.reply.send(Ok(committed));
         }
+        self.advanced.notify_waiters();
     }
 
     /// Somebody has put the storage back to an earlier state. A commit built on what is known here would not
@@ -299,10 +309,13 @@ impl Committer {
             // Whatever the log's length, the window keeps to its limits.
             log.window.forget(Sequence::ZERO);
         }
-        let mut log = self.log.lock();
-        if head.sequence > log.head.sequence {
-            self.advance(&mut log, head);
+        {
+            let mut log = self.log.lock();
+            if head.sequence > log.head.sequence {
+                self.advance(&mut log, head);
+            }
         }
+        self.advanced.notify_waiters();
         Ok(())
     }
 }
@@ -355,9 +368,14 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Whether a snapshot at `sequence`, taken before, may be gone on from: nothing has been committed since.
+    pub(crate) fn covers(&self, sequence: Sequence) -> bool {
+        sequence >= self.from
+    }
+
     /// Refuses a snapshot at `sequence` that lacks what was durable before it was taken.
     pub(crate) fn check_snapshot(&self, sequence: Sequence) -> Result<()> {
-        if sequence >= self.from { Ok(()) } else { Err(self.committer.put_back(sequence, self.from).into()) }
+        if self.covers(sequence) { Ok(()) } else { Err(self.committer.put_back(sequence, self.from).into()) }
     }
 }
 

@@ -9,6 +9,7 @@ use nimbus_namespace::{Commit, CommitRecord, DigestSums, KeyChange, Space, State
 use nimbus_types::Sequence;
 
 use super::window::ReadSet;
+use crate::change::StoredChange;
 use crate::envelope::StoredDocument;
 
 /// A document to be put or removed.
@@ -21,6 +22,8 @@ pub(crate) struct DocumentWrite {
     pub(crate) created_ms: Option<u64>,
     /// The new document, or `None` to remove it.
     pub(crate) body: Option<RawDocumentBuf>,
+    /// How the new document comes to be.
+    pub(crate) change: StoredChange,
 }
 
 /// A meta entry to be put or removed.
@@ -72,7 +75,7 @@ impl Prepared {
         for write in &self.documents {
             let value = write.body.as_ref().map(|body| {
                 let created_ms = write.created_ms.unwrap_or(time_ms);
-                StoredDocument::seal(created_ms, time_ms, sequence, body).stored().clone()
+                StoredDocument::seal(created_ms, time_ms, sequence, &write.change, body).stored().clone()
             });
             count(&mut delta, Space::Documents, &write.key, write.before_hash, value.as_ref());
             changes.push(KeyChange { space: Space::Documents, key: write.key.clone(), value });

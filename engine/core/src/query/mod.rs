@@ -1,26 +1,44 @@
 //! Queries: which documents of a table, in which order.
 //!
-//! `plan` chooses how to walk, `walk` walks, `run` filters, orders and bounds, `cursor` is where a
-//! page ended. Promises: whichever plan is chosen, the answer is the same; a limit bounds the work of
-//! an ordered plan; nothing is held in memory without a bound. Deliberately unknown: how a filter
-//! was written, and whether the reader is a snapshot or a transaction.
+//! `plan` chooses how to walk (`ranges` turns bounds into keys, `implication` tells when a partial index
+//! will do, `union` takes alternatives apart), `walk` walks, `gather` filters and orders, `progress` goes on from batch to batch, and `find`,
+//! `page`, `find_cursor` and `count` are the ways to ask. Promises: whichever plan is chosen, the answer is the same; a
+//! limit bounds the work of an ordered plan; nothing is held in memory without a bound. Deliberately
+//! unknown: how a filter was written, and whether the reader is a snapshot or a transaction.
 
-mod cursor;
+mod count;
+mod explain;
+mod find;
+mod find_cursor;
+mod gather;
+mod hint;
+mod implication;
+mod page;
+mod page_cursor;
 mod plan;
-mod run;
+mod progress;
+mod ranges;
+mod union;
 mod walk;
+
+use std::sync::Arc;
 
 use bson::Bson;
 use bson::raw::RawBsonRef;
 use bytes::Bytes;
-use nimbus_query::{Filter, SortKey, with_raw};
+use nimbus_query::{Collation, Filter, SortKey, with_raw};
 use nimbus_types::{TableName, key, limits, path};
-use serde::Serialize;
 
-pub(crate) use run::{find, find_explained, find_page};
+pub use explain::Explain;
+pub use find_cursor::FindCursor;
+pub use hint::Hint;
+pub use page::Page;
+
+pub(crate) use count::count;
+pub(crate) use find::{explain, find, find_explained, first};
+pub(crate) use page::find_page;
 
 use crate::catalog::Table;
-use crate::envelope::StoredDocument;
 use crate::error::{Result, invalid};
 
 /// A question about one table.
@@ -28,20 +46,25 @@ use crate::error::{Result, invalid};
 pub struct Query {
     /// The table asked.
     pub table: TableName,
-    /// Which documents.
+    /// Which documents. Where strings are to compare by a collation, it is in the filter as well.
     pub filter: Filter,
     /// In which order; ties, and everything when empty, in the order of the plan, then of `_id`.
     pub sort: Vec<SortKey>,
     /// How many of the first to leave out.
     pub skip: usize,
-    /// How many at most; `None` for all, within [`limits::RESULT_BYTES`].
+    /// How many at most; `None` for all, within [`limits::RESULT_BYTES`] where they come at once.
     pub limit: Option<usize>,
+    /// How strings are ordered; `None` by their bytes.
+    pub collation: Option<Arc<Collation>>,
+    /// What to walk, where the planner is not to choose.
+    pub hint: Option<Hint>,
 }
 
 impl Query {
     /// All documents of a table.
     pub fn all(table: TableName) -> Self {
-        Self { table, filter: Filter::All, sort: Vec::new(), skip: 0, limit: None }
+        let (sort, skip, limit, collation, hint) = Default::default();
+        Self { table, filter: Filter::All, sort, skip, limit, collation, hint }
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -58,38 +81,6 @@ impl Query {
         }
         Ok(())
     }
-}
-
-/// One page of a query's answer.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// The documents in order.
-    pub documents: Vec<StoredDocument>,
-    /// Hand it in to get the next page; `None` when there is no more.
-    pub next_cursor: Option<String>,
-}
-
-/// How a query was answered and what it cost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Explain {
-    /// `primary_key`, `index` or `table_scan`.
-    pub access: &'static str,
-    /// The index that was walked.
-    pub index: Option<String>,
-    /// How many of the index's leading fields the filter bounds.
-    pub bounded_fields: usize,
-    /// How many separate key ranges were walked.
-    pub ranges: usize,
-    /// `forward` or `backward`.
-    pub direction: &'static str,
-    /// Whether the walk's order is the order asked for, so that nothing had to be sorted.
-    pub ordered_by_walk: bool,
-    /// Index entries looked at.
-    pub index_entries_examined: u64,
-    /// Documents looked at.
-    pub documents_examined: u64,
-    /// Documents in the answer.
-    pub returned: u64,
 }
 
 /// Key in `Documents` of the document with that `_id`.

@@ -4,17 +4,23 @@
 //! checked again on each unless the ranges hold nothing else. It scores by rule, without statistics: fields bound to single values
 //! before ranges, an order that needs no sorting before one that does.
 
+use bytes::Bytes;
 use nimbus_namespace::{Direction, KeyRange, Space};
-use nimbus_query::bounds::{ClauseBounds, KeyInterval, clause_bounds, descending, intersect};
-use nimbus_query::{Filter, SortKey};
+use nimbus_query::bounds::clause_bounds;
+use nimbus_query::{Filter, Predicate, QueryError, SortKey};
 use nimbus_types::index::IndexDefinition;
 use nimbus_types::{IndexId, key};
 
-use super::Query;
+use super::implication::implies;
+use super::ranges::{Selection, WalkField, bounds_of, ranges_of};
+use super::{Hint, Query, key_of};
 use crate::catalog::{Index, IndexState, Table};
+use crate::error::{EngineError, Result};
 
-/// Most separate ranges one walk may have; past it a field's values are walked as one range.
-const MAX_RANGES: usize = 1000;
+/// MongoDB's `QueryPlanKilled`.
+const QUERY_PLAN_KILLED: i32 = 175;
+/// MongoDB's `NoQueryExecutionPlans`.
+const NO_QUERY_EXECUTION_PLANS: i32 = 291;
 
 /// What is walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,21 +58,68 @@ pub(crate) struct Plan {
     pub(crate) bounded_fields: usize,
     /// Whether every document that the walk meets matches the filter.
     pub(crate) covers_filter: bool,
+    /// What the documents of walks before this one match.
+    pub(crate) earlier: Vec<Filter>,
     score: u32,
 }
 
-/// The best plan for a query.
-pub(crate) fn plan(table: &Table, query: &Query) -> Plan {
+/// The best plan for a query, or the one its hint asks for.
+pub(crate) fn plan(table: &Table, query: &Query) -> Result<Plan> {
+    if let Some(hint) = &query.hint {
+        return hinted(table, query, hint);
+    }
     let by_id = plan_documents(table, query);
-    table
-        .indexes
-        .iter()
-        .filter_map(|index| plan_index(index, query))
-        .filter(|plan| {
-            let orders_a_limited_answer = plan.ordered && !query.sort.is_empty() && query.limit.is_some();
-            plan.bounded_fields > 0 || orders_a_limited_answer
-        })
-        .fold(by_id, |best, plan| if plan.score > best.score { plan } else { best })
+    let by_index = table.indexes.iter().filter_map(|index| plan_index(index, query));
+    // An order by the walk spares sorting, which would read all and hold it in memory.
+    let useful = by_index.filter(|plan| plan.bounded_fields > 0 || plan.ordered && !query.sort.is_empty());
+    Ok(useful.fold(by_id, |best, plan| if plan.score > best.score { plan } else { best }))
+}
+
+fn hinted(table: &Table, query: &Query, hint: &Hint) -> Result<Plan> {
+    if hint.is_of_id() {
+        return Ok(plan_documents(table, query));
+    }
+    let index = match hint {
+        Hint::Natural { backward } => {
+            let mut plan = plan_documents(table, query);
+            if *backward && query.sort.is_empty() {
+                plan.direction = Direction::Backward;
+            }
+            return Ok(plan);
+        }
+        Hint::Index(name) => table.indexes.iter().find(|index| index.definition.name == *name),
+        Hint::Keys(fields) => table.indexes.iter().find(|index| index.definition.fields == *fields),
+    };
+    let index = index
+        .filter(|index| index.state == IndexState::Ready && !index.hidden)
+        .ok_or_else(|| QueryError::bad_value("hint provided does not correspond to an existing index"))?;
+    if !index.serves_queries() {
+        // It is there to keep its strings unique, and no walk along it would be of use.
+        return plan(table, &Query { hint: None, ..query.clone() });
+    }
+    let unfit = || QueryError::new(NO_QUERY_EXECUTION_PLANS, "the index of the hint cannot answer the query");
+    Ok(plan_index(index, query).ok_or_else(unfit)?)
+}
+
+/// A walk along some index that meets every document of the table once, if there is such an index.
+pub(crate) fn plan_of_all(table: &Table, query: &Query) -> Option<Plan> {
+    let mut complete = table.indexes.iter().filter(|index| !index.multikey && !index.definition.sparse);
+    complete.find_map(|index| plan_index(index, query))
+}
+
+/// The key of the one document that can match, where the filter asks for an `_id`.
+pub(crate) fn point_key(table: &Table, query: &Query) -> Option<Bytes> {
+    if query.hint.as_ref().is_some_and(|hint| !hint.is_of_id()) {
+        return None;
+    }
+    let is_of_id = |filter: &Filter| match filter {
+        Filter::Field { path, predicate: Predicate::Eq(id) } if path == "_id" => key_of(table, id).ok(),
+        _ => None,
+    };
+    match &query.filter {
+        Filter::And(filters) => filters.iter().find_map(is_of_id),
+        filter => is_of_id(filter),
+    }
 }
 
 /// The plan that walks what an earlier page walked, if that can still be walked that way. An array that
@@ -82,33 +135,25 @@ pub(crate) fn plan_again(table: &Table, query: &Query, access: Access) -> Option
     plan.filter(|plan| plan.walkable)
 }
 
-/// One field of what is walked, with what the filter says of it.
-struct WalkField<'q> {
-    path: &'q str,
-    descending: bool,
-    bounds: Option<FieldBounds>,
+/// Why a walk under way cannot go on.
+pub(crate) fn killed(why: &str) -> EngineError {
+    QueryError::new(QUERY_PLAN_KILLED, why).into()
 }
 
-struct FieldBounds {
-    intervals: Vec<KeyInterval>,
-    points: bool,
-}
-
-impl FieldBounds {
-    /// One interval around all of them, for when they are too many to walk one by one.
-    fn hull(&self) -> Self {
-        let around = |(first, last): (&KeyInterval, &KeyInterval)| KeyInterval {
-            start: first.start.clone(),
-            end: last.end.clone(),
-        };
-        let intervals = self.intervals.first().zip(self.intervals.last()).map(around);
-        Self { intervals: intervals.into_iter().collect(), points: false }
-    }
-}
-
-impl WalkField<'_> {
-    fn is_single_point(&self) -> bool {
-        self.bounds.as_ref().is_some_and(|bounds| bounds.points && bounds.intervals.len() == 1)
+impl Plan {
+    /// Makes sure that the plan can go on in the table as it is now. An array that has come into its index
+    /// meanwhile makes documents come by several entries.
+    pub(crate) fn renew(&mut self, table: &Table) -> Result<()> {
+        let Access::Index(id) = self.access else { return Ok(()) };
+        let index = table.indexes.iter().find(|index| index.definition.id == id);
+        let index = index.filter(|index| index.state == IndexState::Ready).ok_or_else(|| {
+            killed(&format!("index {:?} has been dropped", self.index_name.as_deref().unwrap_or_default()))
+        })?;
+        if index.multikey && self.multikey.is_none() {
+            self.multikey = Some(index.definition.clone());
+            self.covers_filter = false;
+        }
+        Ok(())
     }
 }
 
@@ -124,13 +169,19 @@ fn plan_documents(table: &Table, query: &Query) -> Plan {
 }
 
 fn plan_index(index: &Index, query: &Query) -> Option<Plan> {
-    if index.state != IndexState::Ready {
+    let is_complete = index.filter.as_ref().is_none_or(|filter| implies(&query.filter, filter));
+    if !index.serves_queries() || !is_complete {
         return None;
     }
     let definition = &index.definition;
     let excludes_missing =
         |path: &str| clause_bounds(&query.filter, path).iter().any(|clause| clause.present);
-    if definition.sparse && !definition.fields.iter().any(|field| excludes_missing(&field.path)) {
+    // With a hint, what a sparse index leaves out is left out of the answer.
+    let may_be_sparse = query.hint.is_some();
+    if definition.sparse
+        && !may_be_sparse
+        && !definition.fields.iter().any(|field| excludes_missing(&field.path))
+    {
         return None;
     }
     let mut fields: Vec<WalkField<'_>> = definition
@@ -163,29 +214,11 @@ fn plan_index(index: &Index, query: &Query) -> Option<Plan> {
     Some(plan)
 }
 
-/// What the filter says of one path. Several clauses are intersected, unless the field may hold an
-/// array, whose elements may satisfy one clause each; then the narrowest clause alone counts.
-fn bounds_of(filter: &Filter, path: &str, multikey: bool) -> Option<FieldBounds> {
-    let clauses = clause_bounds(filter, path);
-    if multikey {
-        return clauses
-            .into_iter()
-            .min_by_key(|clause| (!clause.point, clause.intervals.len()))
-            .map(|ClauseBounds { intervals, point, .. }| FieldBounds { intervals, points: point });
-    }
-    clauses
-        .into_iter()
-        .map(|ClauseBounds { intervals, point, .. }| FieldBounds { intervals, points: point })
-        .reduce(|a, b| FieldBounds {
-            points: a.points || b.points,
-            intervals: intersect(&a.intervals, &b.intervals),
-        })
-}
-
 fn assemble(access: Access, prefix: &[u8], fields: &[WalkField<'_>], query: &Query, multikey: bool) -> Plan {
     let Selection { ranges, bounded_fields, exact, mut score } = ranges_of(prefix, fields);
     let direction = order_of(fields, &query.sort);
-    let walkable = direction.is_some();
+    // Keys order strings by their bytes.
+    let walkable = direction.is_some() && (query.sort.is_empty() || query.collation.is_none());
     let ordered = walkable && (query.sort.is_empty() || !multikey);
     // The one entry of a document tells all there is to a field only where no array is taken apart.
     let covers_filter = exact && !multikey && covers(&fields[..bounded_fields], &query.filter);
@@ -202,6 +235,7 @@ fn assemble(access: Access, prefix: &[u8], fields: &[WalkField<'_>], query: &Que
         multikey: None,
         bounded_fields,
         covers_filter,
+        earlier: Vec::new(),
         score,
     }
 }
@@ -217,61 +251,6 @@ fn covers(bounded: &[WalkField<'_>], filter: &Filter) -> bool {
             bounded.iter().any(|field| is_exact(field.path))
         }
     }
-}
-
-/// What the bounds leave to walk.
-struct Selection {
-    ranges: Vec<KeyRange>,
-    /// How many leading fields are bounded.
-    bounded_fields: usize,
-    /// Whether the ranges hold no more than the bounds of those fields.
-    exact: bool,
-    /// What the bounds are worth.
-    score: u32,
-}
-
-fn ranges_of(prefix: &[u8], fields: &[WalkField<'_>]) -> Selection {
-    let mut prefixes = vec![prefix.to_vec()];
-    let (mut exact, mut score) = (true, 0);
-    for (at, field) in fields.iter().enumerate() {
-        let Some(bounds) = &field.bounds else {
-            let ranges = prefixes.into_iter().map(KeyRange::prefix).collect();
-            return Selection { ranges, bounded_fields: at, exact, score };
-        };
-        let few = prefixes.len() * bounds.intervals.len() <= MAX_RANGES;
-        exact &= few;
-        let bounds = if few { bounds } else { &bounds.hull() };
-        if bounds.points {
-            score += if bounds.intervals.len() == 1 { 100 } else { 90 };
-            // A point stands for all keys that begin with its encoding.
-            let points = encoded_points(&bounds.intervals, field.descending);
-            prefixes = product(&prefixes, &points, |prefix, point| [prefix, point].concat());
-        } else {
-            let turned = field.descending.then(|| descending(&bounds.intervals));
-            let intervals = turned.as_ref().unwrap_or(&bounds.intervals);
-            let ranges = product(&prefixes, intervals, |prefix, interval| {
-                let KeyInterval { start, end } = interval.under(prefix);
-                KeyRange { start: start.into(), end: end.map(Into::into) }
-            });
-            return Selection { ranges, bounded_fields: at + 1, exact, score: score + 40 };
-        }
-    }
-    let ranges = prefixes.into_iter().map(KeyRange::prefix).collect();
-    Selection { ranges, bounded_fields: fields.len(), exact, score }
-}
-
-/// Single values as they are stored, ascending: a descending field stores the complement.
-fn encoded_points(intervals: &[KeyInterval], descending: bool) -> Vec<Vec<u8>> {
-    if descending {
-        intervals.iter().rev().map(|point| point.start.iter().map(|byte| !byte).collect()).collect()
-    } else {
-        intervals.iter().map(|point| point.start.clone()).collect()
-    }
-}
-
-fn product<A, T>(prefixes: &[Vec<u8>], by: &[A], join: impl Fn(&[u8], &A) -> T) -> Vec<T> {
-    let join = &join;
-    prefixes.iter().flat_map(|prefix| by.iter().map(move |item| join(prefix, item))).collect()
 }
 
 /// The direction in which a walk over `fields` meets the order of `sort`, if it does.
@@ -302,22 +281,19 @@ mod tests {
     use nimbus_types::index::IndexField;
     use nimbus_types::{TableId, TableName};
 
+    use super::super::ranges::MAX_RANGES;
     use super::*;
-    use crate::catalog::TableEntry;
+    use crate::catalog::{IndexEntry, IndexSchema, IndexState, TableEntry};
 
     fn covers_filter(filter: Filter, multikey: bool) -> bool {
         let name = TableName::parse("t").unwrap();
-        let mut table = Table::new(TableId(1), TableEntry::new(&name));
+        let mut table = Table::new(TableId(1), TableEntry::new(&name)).unwrap();
         let fields = ["a", "b"].map(|path| IndexField { path: path.into(), descending: path == "b" });
-        let definition = IndexDefinition {
-            id: IndexId(1),
-            name: "a_b".into(),
-            fields: fields.into(),
-            unique: false,
-            sparse: false,
-        };
-        table.indexes.push(Index { definition, state: IndexState::Ready, multikey });
-        plan(&table, &Query { filter, ..Query::all(name) }).covers_filter
+        let schema = IndexSchema { name: "a_b".into(), fields: fields.into(), ..IndexSchema::default() };
+        let mut entry = IndexEntry::new(IndexId(1), &schema);
+        (entry.state, entry.multikey) = (IndexState::Ready, multikey);
+        table.indexes.push(Index::open(&entry).unwrap());
+        plan(&table, &Query { filter, ..Query::all(name) }).unwrap().covers_filter
     }
 
     fn clause(path: &str, predicate: Predicate) -> Filter {

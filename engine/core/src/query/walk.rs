@@ -61,13 +61,40 @@ impl Walk {
         }
     }
 
+    /// Whether nothing is left to walk.
+    pub(crate) fn is_over(&self) -> bool {
+        self.pending.is_empty() && self.ranges.is_empty()
+    }
+
+    /// How many entries come next, of at most `batch`, where each is of another document and none is to be
+    /// looked into; `None` when the walk is over.
+    pub(crate) async fn count_batch(
+        &mut self,
+        reader: &mut Reader<'_>,
+        batch: usize,
+    ) -> Result<Option<usize>> {
+        if std::mem::replace(&mut self.under_way, true) {
+            tokio::task::yield_now().await;
+        }
+        let Some(range) = self.ranges.pop_front() else { return Ok(None) };
+        let page = reader.scan(self.access.space(), range, self.direction, batch).await?;
+        if let Some(rest) = page.rest {
+            self.ranges.push_front(rest);
+        }
+        match self.access {
+            Access::Documents => self.documents_examined += page.entries.len() as u64,
+            Access::Index(_) => self.entries_examined += page.entries.len() as u64,
+        }
+        Ok(Some(page.entries.len()))
+    }
+
     /// The next documents, from at most `batch` entries, and possibly none; `None` when the walk is over.
     pub(crate) async fn next_batch(
         &mut self,
         reader: &mut Reader<'_>,
         batch: usize,
     ) -> Result<Option<Vec<Met>>> {
-        if self.pending.is_empty() && self.ranges.is_empty() {
+        if self.is_over() {
             return Ok(None);
         }
         // A store that answers at once would otherwise keep this thread for as long as the walk takes.
@@ -223,7 +250,7 @@ mod tests {
         let numbers = [3, 1, 4, 2, 5];
         let tenant = with_documents(numbers.map(|n| rawdoc! { "n": n, "text": &*text }).into_iter()).await;
         let by_n = vec![IndexField { path: "n".into(), descending: false }];
-        let index = IndexSchema { name: "n".into(), fields: by_n, unique: false, sparse: false };
+        let index = IndexSchema { name: "n".into(), fields: by_n, ..IndexSchema::default() };
         tenant
             .set_schema(TableSchema { table: table(), fields: Vec::new(), indexes: vec![index] })
             .await
@@ -249,7 +276,7 @@ mod tests {
         for descending in [false, true] {
             let tenant = with_documents((0..9).map(|n| rawdoc! { "_id": n, "n": n })).await;
             let by_n = vec![IndexField { path: "n".into(), descending: false }];
-            let index = IndexSchema { name: "n".into(), fields: by_n, unique: false, sparse: false };
+            let index = IndexSchema { name: "n".into(), fields: by_n, ..IndexSchema::default() };
             let schema = TableSchema { table: table(), fields: Vec::new(), indexes: vec![index] };
             tenant.set_schema(schema).await.unwrap();
             let sort = vec![SortKey { path: "n".into(), descending }];

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use nimbus_namespace::{Direction, Entry, EntryPage, KeyRange, Space};
 
+use super::recent::Recent;
 use super::staging::Staging;
 use crate::catalog::after;
 use crate::commit::ReadSet;
@@ -18,6 +19,7 @@ pub(crate) struct Reader<'a> {
     snapshot: &'a View<'a>,
     staging: Option<&'a Staging>,
     reads: Option<&'a mut ReadSet>,
+    recent: Option<&'a mut Recent>,
 }
 
 /// Entries in the direction walked, and what is left to walk.
@@ -28,17 +30,19 @@ pub(crate) struct ScanPage {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(
+    /// A transaction's view.
+    pub(super) fn of_transaction(
         snapshot: &'a View<'a>,
-        staging: Option<&'a Staging>,
-        reads: Option<&'a mut ReadSet>,
+        staging: &'a Staging,
+        reads: &'a mut ReadSet,
+        recent: &'a mut Recent,
     ) -> Self {
-        Self { snapshot, staging, reads }
+        Self { snapshot, staging: Some(staging), reads: Some(reads), recent: Some(recent) }
     }
 
     /// A view of the snapshot alone, noting nothing.
     pub(crate) fn of_snapshot(snapshot: &'a View<'a>) -> Self {
-        Self::new(snapshot, None, None)
+        Self { snapshot, staging: None, reads: None, recent: None }
     }
 
     /// The value of one key.
@@ -49,7 +53,13 @@ impl<'a> Reader<'a> {
         if let Some(staged) = self.staging.and_then(|staging| staging.value(space, key)) {
             return Ok(staged);
         }
-        self.snapshot.get(space, key).await
+        let Some(recent) = &mut self.recent else { return self.snapshot.get(space, key).await };
+        if let Some(value) = recent.value(space, key) {
+            return Ok(value);
+        }
+        let value = self.snapshot.get(space, key).await?;
+        recent.note(space, key, value.as_ref());
+        Ok(value)
     }
 
     /// The document under a key of `Documents`.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use nimbus_namespace::{KeyChange, Space, StateDigest, entry_hash};
 use nimbus_types::{Sequence, limits};
 
+use crate::change::StoredChange;
 use crate::commit::{DocumentWrite, MetaWrite, Prepared, ReadSet};
 use crate::envelope::StoredDocument;
 use crate::error::{EngineError, Result, invalid};
@@ -20,6 +21,7 @@ struct StagedDocument {
     before_hash: Option<u128>,
     created_ms: Option<u64>,
     body: Option<RawDocumentBuf>,
+    change: StoredChange,
 }
 
 #[derive(Debug)]
@@ -51,8 +53,9 @@ impl Staging {
         key: Bytes,
         stored: Option<&StoredDocument>,
         body: Option<RawDocumentBuf>,
+        change: StoredChange,
     ) -> Result<()> {
-        let body_bytes = body.as_ref().map_or(0, |body| body.as_bytes().len());
+        let body_bytes = body.as_ref().map_or(0, |body| body.as_bytes().len()) + change.delta_bytes();
         self.check_room(body_bytes)?;
         self.bytes += body_bytes;
         if let Some(staged) = self.documents.get_mut(&key) {
@@ -60,6 +63,14 @@ impl Staging {
                 // Removed and inserted again is a new document.
                 staged.created_ms = None;
             }
+            let before = std::mem::replace(&mut staged.change, StoredChange::Replace);
+            staged.change = match (&staged.body, staged.before_hash) {
+                // For whoever sees the commit alone, what it made and wrote again is new, and what it removed
+                // and made again is replaced.
+                (_, None) => StoredChange::Insert,
+                (None, Some(_)) => StoredChange::Replace,
+                (Some(_), Some(_)) => before.then(change)?,
+            };
             staged.body = body;
             return Ok(());
         }
@@ -71,7 +82,7 @@ impl Staging {
         }
         let before_hash = stored.map(|stored| entry_hash(Space::Documents, &key, stored.stored()));
         let created_ms = stored.map(|stored| stored.created_ms);
-        self.documents.insert(key, StagedDocument { before_hash, created_ms, body });
+        self.documents.insert(key, StagedDocument { before_hash, created_ms, body, change });
         Ok(())
     }
 
@@ -151,12 +162,13 @@ impl Staging {
     /// a harmless removal of nothing.
     pub(crate) fn prepare(self, snapshot: Sequence, reads: ReadSet) -> Prepared {
         let documents = self.documents.into_iter().filter_map(|(key, staged)| {
-            let StagedDocument { before_hash, created_ms, body } = staged;
+            let StagedDocument { before_hash, created_ms, body, change } = staged;
             (before_hash.is_some() || body.is_some()).then_some(DocumentWrite {
                 key,
                 before_hash,
                 created_ms,
                 body,
+                change,
             })
         });
         let meta = self.meta.into_iter().map(|(key, staged)| MetaWrite {
@@ -184,6 +196,8 @@ impl StagedDocument {
     fn stored(&self) -> Option<Bytes> {
         let body = self.body.as_ref()?;
         let created_ms = self.created_ms.unwrap_or(0);
-        Some(StoredDocument::seal(created_ms, created_ms, Sequence::ZERO, body).stored().clone())
+        Some(
+            StoredDocument::seal(created_ms, created_ms, Sequence::ZERO, &self.change, body).stored().clone(),
+        )
     }
 }

@@ -4,20 +4,22 @@
 //! entries are exactly those its table's definitions derive; a write that is refused, or dropped half
 //! way, stages no part of its document, so the transaction may go on. Deliberately unknown: commits.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use bson::raw::{RawBsonRef, RawElement};
-use bson::{Bson, RawBson, RawDocument, RawDocumentBuf};
+use bson::raw::RawBsonRef;
+use bson::{Bson, Document, RawBson, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 use nimbus_namespace::{Direction, KeyRange, Space};
-use nimbus_types::index::derive;
+use nimbus_query::codes;
+use nimbus_types::index::IndexField;
 use nimbus_types::{Sequence, TableName, document::check_document, key, order, time_ordered_id};
 
 use super::Transaction;
+use super::body::{delta_of_patch, has_id_first, patched, with_id_first};
 use crate::catalog::{Index, IndexState, Table, check_fields};
+use crate::change::StoredChange;
 use crate::envelope::StoredDocument;
-use crate::error::{EngineError, Result, invalid};
+use crate::error::{EngineError, Result, invalid, refused};
 use crate::query::print_id;
 
 pub(super) async fn insert(txn: &mut Transaction, name: &TableName, fields: RawDocumentBuf) -> Result<Bson> {
@@ -28,13 +30,17 @@ pub(super) async fn insert(txn: &mut Transaction, name: &TableName, fields: RawD
         };
     let body = if has_id_first(&fields) { fields } else { with_id_first(id.as_raw_bson_ref(), &fields)? };
     let table = txn.look_up_or_make(name).await?;
-    check_body(name, &table, &body)?;
+    check_body(txn, name, &table, None, &body)?;
     let document_key = document_key_of(&table, id.as_raw_bson_ref())?;
     if txn.reader().document(&document_key).await?.is_some() {
-        return Err(EngineError::DocumentExists { table: name.clone(), id: print_id(id.as_raw_bson_ref()) });
+        return Err(EngineError::DocumentExists {
+            table: name.clone(),
+            id: print_id(id.as_raw_bson_ref()),
+            value: Box::new(Bson::try_from(id).unwrap_or(Bson::Null)),
+        });
     }
     let place = Place { table, document_key };
-    put(txn, name, place, None, Some(body)).await?;
+    put(txn, name, place, None, Some(body), StoredChange::Insert).await?;
     Bson::try_from(id).map_err(|error| invalid(format!("_id: {error}")))
 }
 
@@ -48,8 +54,22 @@ pub(super) async fn replace(
     let (place, stored) = find_stored(txn, name, id, if_version).await?;
     check_same_id(&stored, &fields)?;
     let body = with_id_first(stored.id(), &fields)?;
-    check_body(name, &place.table, &body)?;
-    put(txn, name, place, Some(stored), Some(body)).await
+    check_body(txn, name, &place.table, Some(stored.body()), &body)?;
+    put(txn, name, place, Some(stored), Some(body), StoredChange::Replace).await
+}
+
+pub(super) async fn update(
+    txn: &mut Transaction,
+    name: &TableName,
+    id: &Bson,
+    fields: RawDocumentBuf,
+    delta: &Document,
+) -> Result<()> {
+    let (place, stored) = find_stored(txn, name, id, None).await?;
+    check_same_id(&stored, &fields)?;
+    let body = with_id_first(stored.id(), &fields)?;
+    check_body(txn, name, &place.table, Some(stored.body()), &body)?;
+    put(txn, name, place, Some(stored), Some(body), StoredChange::update(delta)?).await
 }
 
 pub(super) async fn patch(
@@ -63,8 +83,9 @@ pub(super) async fn patch(
     let (place, stored) = find_stored(txn, name, id, if_version).await?;
     check_same_id(&stored, set)?;
     let body = patched(stored.body(), set, unset)?;
-    check_body(name, &place.table, &body)?;
-    put(txn, name, place, Some(stored), Some(body)).await
+    check_body(txn, name, &place.table, Some(stored.body()), &body)?;
+    let change = StoredChange::Update(delta_of_patch(stored.body(), set, unset)?);
+    put(txn, name, place, Some(stored), Some(body), change).await
 }
 
 pub(super) async fn delete(
@@ -74,7 +95,15 @@ pub(super) async fn delete(
     if_version: Option<Sequence>,
 ) -> Result<()> {
     let (place, stored) = find_stored(txn, name, id, if_version).await?;
-    put(txn, name, place, Some(stored), None).await
+    put(txn, name, place, Some(stored), None, StoredChange::Replace).await
+}
+
+/// Removes the document under a key, if there is one.
+pub(super) async fn remove(txn: &mut Transaction, table: &Arc<Table>, document_key: Bytes) -> Result<bool> {
+    let Some(stored) = txn.reader().document(&document_key).await? else { return Ok(false) };
+    let place = Place { table: table.clone(), document_key };
+    put(txn, &table.name()?, place, Some(stored), None, StoredChange::Replace).await?;
+    Ok(true)
 }
 
 /// Where a document lives.
@@ -131,11 +160,12 @@ async fn put(
     place: Place,
     stored: Option<StoredDocument>,
     body: Option<RawDocumentBuf>,
+    change: StoredChange,
 ) -> Result<()> {
     let before = stored.as_ref().map(StoredDocument::body);
     let changes = index_changes(txn, name, &place, before, body.as_deref()).await?;
     mark_multikey(txn, place.table.id, &changes.became_multikey).await?;
-    txn.staging.put_document(place.document_key.clone(), stored.as_ref(), body)?;
+    txn.staging.put_document(place.document_key.clone(), stored.as_ref(), body, change)?;
     changes.stage(txn, &place.document_key);
     Ok(())
 }
@@ -224,8 +254,7 @@ async fn new_entry(
         loop {
             let page = txn.reader().scan(Space::Index, range, Direction::Forward, 2).await?;
             if page.entries.iter().any(|entry| entry.value != place.document_key) {
-                let index = index.definition.name.clone();
-                return Err(EngineError::UniqueViolation { table: name.clone(), index });
+                return Err(unique_violation(name, index, fields));
             }
             match page.rest {
                 Some(rest) => range = rest,
@@ -234,6 +263,28 @@ async fn new_entry(
         }
     }
     Ok(Some(entry))
+}
+
+fn unique_violation(name: &TableName, index: &Index, fields: &[u8]) -> EngineError {
+    let pattern = index.definition.fields.clone();
+    let key = Box::new(key_values(&pattern, fields));
+    EngineError::UniqueViolation { table: name.clone(), index: index.definition.name.clone(), pattern, key }
+}
+
+/// The values that an entry's encoded fields stand for, by path. Numbers come in the smallest type that
+/// holds them.
+fn key_values(pattern: &[IndexField], fields: &[u8]) -> Document {
+    let mut values = Document::new();
+    let mut at = 0;
+    for field in pattern {
+        // A descending field stores the complement of its bytes.
+        let flip = if field.descending { u8::MAX } else { 0 };
+        let rest: Vec<u8> = fields[at..].iter().map(|byte| byte ^ flip).collect();
+        let Some((value, bytes)) = key::decode_value(&rest) else { break };
+        values.insert(field.path.clone(), value);
+        at += bytes;
+    }
+    values
 }
 
 /// Adds the entries of a stored document to an index that is being built.
@@ -280,19 +331,30 @@ async fn mark_multikey(
     for position in positions {
         entry.indexes[*position].multikey = true;
     }
-    txn.put_table(Table::new(table, entry)).await.map(drop)
+    txn.put_table(Table::new(table, entry)?).await.map(drop)
 }
 
 fn keys_of(index: &Index, document: Option<&RawDocument>) -> Result<(Vec<Vec<u8>>, bool)> {
     let Some(document) = document else { return Ok((Vec::new(), false)) };
-    let derived = derive(&index.definition, document)
-        .map_err(|error| invalid(format!("index {:?}: {error}", index.definition.name)))?;
+    let derived = index.keys_of(document)?;
     Ok((derived.keys, derived.multikey))
 }
 
-fn check_body(name: &TableName, table: &Table, body: &RawDocument) -> Result<()> {
-    check_document(body).map_err(|error| invalid(error.to_string()))?;
-    check_fields(name, table.entry.rules(), body)
+fn check_body(
+    txn: &Transaction,
+    name: &TableName,
+    table: &Table,
+    before: Option<&RawDocument>,
+    body: &RawDocument,
+) -> Result<()> {
+    check_document(body)?;
+    check_fields(name, table.entry.rules(), body)?;
+    match &table.validator {
+        Some(validator) if !txn.bypasses_validation => {
+            validator.check(name, before, body, txn.tenant.clock.now_ms())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn document_key_of(table: &Table, id: RawBsonRef<'_>) -> Result<Bytes> {
@@ -307,81 +369,9 @@ fn new_id(txn: &Transaction) -> String {
 
 fn check_same_id(stored: &StoredDocument, fields: &RawDocument) -> Result<()> {
     match fields.get("_id").ok().flatten() {
-        Some(id) if order::compare(id, stored.id()).is_ne() => Err(invalid("_id cannot be changed")),
+        Some(id) if order::compare(id, stored.id()).is_ne() => {
+            Err(refused(codes::IMMUTABLE_FIELD, "_id cannot be changed"))
+        }
         _ => Ok(()),
-    }
-}
-
-/// Whether `_id` is the first field and comes only once, so that the document can be stored as it is.
-fn has_id_first(fields: &RawDocument) -> bool {
-    let is_id = |element: RawElement<'_>| element.key().as_str() == "_id";
-    let mut elements = fields.iter_elements();
-    elements.next().is_some_and(|first| first.is_ok_and(is_id))
-        && elements.all(|element| element.is_ok_and(|element| !is_id(element)))
-}
-
-fn with_id_first(id: RawBsonRef<'_>, fields: &RawDocument) -> Result<RawDocumentBuf> {
-    let mut body = RawDocumentBuf::new();
-    body.append(bson::cstr!("_id"), id);
-    for element in fields {
-        let (name, value) =
-            element.map_err(|error| invalid(format!("the document is malformed: {error}")))?;
-        if name.as_str() != "_id" {
-            body.append(name, value);
-        }
-    }
-    Ok(body)
-}
-
-fn patched(stored: &RawDocument, set: &RawDocument, unset: &[String]) -> Result<RawDocumentBuf> {
-    let malformed = |error: bson::error::Error| invalid(format!("the document is malformed: {error}"));
-    // Looked up by hash: a document may have a million fields, and a patch as many.
-    let unset: HashSet<&str> = unset.iter().map(String::as_str).collect();
-    let mut by_name = HashMap::new();
-    for element in set {
-        let (name, value) = element.map_err(malformed)?;
-        if unset.contains(name.as_str()) {
-            return Err(invalid(format!("field {:?} is both set and removed", name.as_str())));
-        }
-        by_name.insert(name.as_str(), value);
-    }
-    if unset.contains("_id") {
-        return Err(invalid("_id cannot be removed"));
-    }
-    by_name.remove("_id");
-    let mut body = RawDocumentBuf::new();
-    for element in stored {
-        let (name, value) = element.map_err(malformed)?;
-        if !unset.contains(name.as_str()) {
-            body.append(name, by_name.remove(name.as_str()).unwrap_or(value));
-        }
-    }
-    for element in set {
-        let (name, _) = element.map_err(malformed)?;
-        // What is left was not there before; it goes to the end, in the order of the patch.
-        if let Some(value) = by_name.remove(name.as_str()) {
-            body.append(name, value);
-        }
-    }
-    Ok(body)
-}
-
-#[cfg(test)]
-mod tests {
-    use bson::rawdoc;
-
-    use super::*;
-
-    #[test]
-    fn only_a_document_with_one_id_and_that_first_is_stored_as_it_came() {
-        assert!(has_id_first(&rawdoc! { "_id": 1, "a": { "_id": 2 } }));
-        for fields in [rawdoc! {}, rawdoc! { "a": 1 }, rawdoc! { "a": 1, "_id": 1 }] {
-            assert!(!has_id_first(&fields), "{fields:?}");
-        }
-        let mut twice = rawdoc! { "_id": 1, "a": 2 };
-        twice.append(bson::cstr!("_id"), 3);
-        assert!(!has_id_first(&twice));
-        let rebuilt = with_id_first(RawBsonRef::Int32(1), &twice).unwrap();
-        assert_eq!(rebuilt, rawdoc! { "_id": 1, "a": 2 });
     }
 }

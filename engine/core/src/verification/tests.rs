@@ -20,7 +20,7 @@ async fn a_lost_catalog_is_named_and_not_every_document_and_entry_with_it() {
     let (id, table) = (TenantId::parse("a").unwrap(), TableName::parse("things").unwrap());
     let tenant = engine.create_tenant(&id).await.unwrap();
     let fields = vec![IndexField { path: "n".into(), descending: false }];
-    let index = IndexSchema { name: "n".into(), fields, unique: false, sparse: false };
+    let index = IndexSchema { name: "n".into(), fields, ..IndexSchema::default() };
     tenant
         .set_schema(TableSchema { table: table.clone(), fields: Vec::new(), indexes: vec![index] })
         .await

@@ -22,7 +22,7 @@ fn schema(canary: &str) -> TableSchema {
         name,
         fields: vec![IndexField { path: path.into(), descending: false }],
         unique,
-        sparse: false,
+        ..IndexSchema::default()
     };
     let required = FieldSchema { name: "word".into(), field_type: FieldType::String, required: true };
     let own = FieldSchema { name: canary.into(), field_type: FieldType::Any, required: false };

@@ -5,12 +5,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
+mod aggregation;
+mod changes;
 mod common;
 mod concurrency;
+mod cursors;
+mod expiring;
 mod faults;
+mod indexes;
 mod indexing;
 mod isolation;
 mod lifecycle;
 mod model;
 mod other_servers;
+mod planning;
+mod retrying;
+mod tables;
 mod verification;

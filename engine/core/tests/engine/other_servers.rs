@@ -10,7 +10,7 @@ use nimbus_types::Sequence;
 
 use crate::common::{
     FaultyProvider, Step, Store, fill, increment, indexed, insert, matching, n_of, set, side_by_side, table,
-    tenant, tenant_id, verified,
+    tenant, tenant_id, until, verified,
 };
 
 struct Pair {
@@ -144,6 +144,30 @@ async fn a_schema_announced_by_the_other_server_meanwhile_binds_our_write() {
     })));
     a.transact(insert(rawdoc! { "_id": 3, "n": 3 })).await.unwrap();
     assert_eq!(verified(&a).await.counts.index_entries, 4);
+}
+
+#[tokio::test]
+async fn a_table_dropped_by_the_other_server_meanwhile_takes_nothing_of_our_write_with_it() {
+    let pair = pair();
+    let a = tenant(&pair.ours, "a").await;
+    a.set_schema(indexed(false, &["n"])).await.unwrap();
+    fill(&a, 300).await;
+    let other = pair.other.clone();
+    pair.provider.plan(Step::After(Box::pin(async move {
+        assert!(other.tenant(&tenant_id("a")).await.unwrap().drop_table(&table()).await.unwrap());
+    })));
+    a.transact(insert(rawdoc! { "_id": 1_000, "n": 33 })).await.unwrap();
+    // Both servers clear away what is left.
+    drop(a);
+    pair.ours.close().await;
+    let ours = Engine::new(Arc::new(pair.provider.clone()), EngineOptions::default());
+    let a = ours.tenant(&tenant_id("a")).await.unwrap();
+    until(|| async {
+        let counts = verified(&a).await.counts;
+        (counts.documents, counts.index_entries) == (1, 0)
+    })
+    .await;
+    assert_eq!(n_of(&a, 1_000).await, 33);
 }
 
 #[tokio::test]

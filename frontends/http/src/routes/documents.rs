@@ -184,12 +184,11 @@ pub(crate) async fn list(
     let table = path.table()?;
     let tenant = path.tenant(door.engine()).await?;
     let query = Query {
-        table: table.clone(),
         filter: after.as_ref().map_or(Ok(Filter::All), ids_after)?,
         sort: vec![SortKey { path: ID.into(), descending: false }],
-        skip: 0,
         // One more than asked for tells whether there is a next list.
         limit: Some(limit + 1),
+        ..Query::all(table.clone())
     };
     let found = tenant.find(&query).await?;
     let shown = &found[..found.len().min(limit)];

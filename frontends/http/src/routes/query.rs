@@ -83,11 +83,10 @@ impl QueryRequest {
             return Err(ApiError::invalid("\"limit\" must be from 1 to 4294967295").detail("field", "limit"));
         }
         Ok(Query {
-            table: TableName::parse(&self.table)?,
             filter: parse_filters(self.filters.unwrap_or_default())?,
             sort: parse_order(self.order.unwrap_or_default())?,
-            skip: 0,
             limit: self.limit.map(count).transpose()?,
+            ..Query::all(TableName::parse(&self.table)?)
         })
     }
 }

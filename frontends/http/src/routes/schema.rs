@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use bson::{Bson, Document};
 use nimbus_engine::{FieldSchema, FieldType, IndexSchema, TableSchema};
 use nimbus_types::TableName;
 use nimbus_types::index::IndexField;
@@ -88,6 +89,22 @@ pub(crate) struct IndexReply<'a> {
     fields: Vec<IndexFieldReply<'a>>,
     unique: bool,
     sparse: bool,
+    /// The filter that documents match to be in the index, as MongoDB writes it. This and what follows can be
+    /// asked for over MongoDB only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    partial_filter: Option<Value>,
+    /// Documents are removed this many seconds after the date in the index's field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    expire_after_secs: Option<i64>,
+    /// How strings compare, as MongoDB writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    collation: Option<Value>,
+    /// Whether queries do without it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    hidden: bool,
 }
 
 /// One indexed path.
@@ -140,7 +157,7 @@ impl IndexRequest {
         });
         let fields = fields.collect::<Result<_>>()?;
         let (unique, sparse) = (self.unique.unwrap_or_default(), self.sparse.unwrap_or_default());
-        Ok(IndexSchema { name: self.name, fields, unique, sparse })
+        Ok(IndexSchema { name: self.name, fields, unique, sparse, ..IndexSchema::default() })
     }
 }
 
@@ -156,9 +173,17 @@ impl<'a> From<&'a TableSchema> for SchemaReply<'a> {
             fields: index.fields.iter().map(IndexFieldReply::from).collect(),
             unique: index.unique,
             sparse: index.sparse,
+            partial_filter: index.filter.as_ref().map(extended_json),
+            expire_after_secs: index.expire_after_secs,
+            collation: index.collation.as_ref().map(extended_json),
+            hidden: index.hidden,
         });
         Self { table: schema.table.as_str(), fields: fields.collect(), indexes: indexes.collect() }
     }
+}
+
+fn extended_json(document: &Document) -> Value {
+    Bson::Document(document.clone()).into_relaxed_extjson()
 }
 
 impl<'a> From<&'a IndexField> for IndexFieldReply<'a> {

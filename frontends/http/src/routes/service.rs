@@ -31,7 +31,10 @@ pub(crate) async fn health(_: NoParameters) -> Result<Response> {
 #[utoipa::path(get, path = "/metrics", tag = "server",
     responses((status = 200, description = "The figures.", body = String, content_type = "text/plain"), OfServer))]
 pub(crate) async fn metrics(State(door): State<Door>, _: NoParameters) -> Response {
-    let text = door.metrics().render(&door.engine().metrics());
+    let mut text = door.metrics().render(&door.engine().metrics());
+    if let Some(other_figures) = &door.options().other_figures {
+        text.push_str(&other_figures());
+    }
     ([(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE))], text).into_response()
 }
 

@@ -2,6 +2,10 @@
 
 use crate::harness::Server;
 use axum::body::Body;
+use bson::doc;
+use nimbus_engine::{IndexSchema, OptionsChange};
+use nimbus_types::index::IndexField;
+use nimbus_types::{TableName, TenantId};
 use serde_json::{Value, json};
 
 const DOCUMENTS: &str = "/api/tenants/t/documents";
@@ -257,6 +261,38 @@ async fn schemas_are_set_read_enforced_and_removed() {
     assert_eq!(server.send("PUT", "/api/tenants/t/schema", json!({})).await.status, 400);
     assert_eq!(server.call("DELETE", path, &[], Body::empty()).await.status, 204);
     assert_eq!(server.call("DELETE", path, &[], Body::empty()).await.status, 404);
+}
+
+#[tokio::test]
+async fn what_another_door_told_a_table_holds_here_and_is_shown() {
+    let server = Server::with_tenant().await;
+    let path = "/api/tenants/t/schema/a";
+    let empty = server.send("PUT", path, json!({})).await;
+    assert_eq!(empty.status, 200, "{}", empty.text);
+    let tenant = server.engine.tenant(&TenantId::parse("t").unwrap()).await.unwrap();
+    let table = TableName::parse("a").unwrap();
+    let validator = Some(doc! { "n": { "$gte": 0 } });
+    tenant.change_options(&table, OptionsChange { validator, ..OptionsChange::default() }).await.unwrap();
+    let index = IndexSchema {
+        name: "at".into(),
+        fields: vec![IndexField { path: "at".into(), descending: false }],
+        filter: Some(doc! { "n": { "$gt": 5 } }),
+        expire_after_secs: Some(60),
+        ..IndexSchema::default()
+    };
+    tenant.create_indexes(&table, vec![index]).await.unwrap();
+
+    let broken = server.send("POST", DOCUMENTS, json!({"table": "a", "fields": {"n": -1}})).await;
+    assert_eq!((broken.status.as_u16(), broken.code()), (400, "op.schema_validation"));
+    assert_eq!(broken.body["error"]["detail"], json!({"table": "a"}));
+    insert(&server, json!({"n": 1})).await;
+    let shown = server.get(path).await.body;
+    let expected = json!([{"name": "at", "unique": false, "sparse": false,
+        "fields": [{"field": "at", "direction": "asc"}],
+        "partial_filter": {"n": {"$gt": 5}}, "expire_after_secs": 60}]);
+    assert_eq!(shown["indexes"], expected);
+    // Set as it reads, it would be another index.
+    assert_eq!(server.send("PUT", path, shown).await.status, 400);
 }
 
 #[tokio::test]

@@ -140,6 +140,7 @@ async fn metrics_count_by_template_and_name_no_tenant() {
         "nimbus_http_requests_total{method=\"GET\",route=\"unknown\",status=\"404\"} 1",
         "nimbus_http_requests_in_flight 1",
         "# TYPE nimbus_engine_commits_total counter",
+        "nimbus_other_figures 1\n",
     ] {
         assert!(reply.text.contains(line), "{line} in {}", reply.text);
     }

@@ -36,6 +36,8 @@ impl Gatekeeper for OneToken {
 
 /// A server without a socket.
 pub(crate) struct Server {
+    /// What other doors would reach, too.
+    pub(crate) engine: Engine,
     router: Router,
     gatekeeper: Arc<OneToken>,
 }
@@ -82,8 +84,9 @@ impl Server {
             Arc::new(SimulatedRandomness::new(7)),
         );
         options.body_limit_bytes = 64 * 1024;
+        options.other_figures = Some(Arc::new(|| "nimbus_other_figures 1\n".to_owned()));
         options.allowed_origins = vec!["https://app.example".to_owned()];
-        Self { router: router(engine, options, PORT), gatekeeper }
+        Self { router: router(engine.clone(), options, PORT), engine, gatekeeper }
     }
 
     /// A server with the tenant `t`.

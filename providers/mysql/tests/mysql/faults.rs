@@ -341,7 +341,7 @@ async fn wait_for_a_waiting_statement(operator: &mut Operator, database: &str) {
     until_some(operator, &query).await;
 }
 
-/// Waits until the query counts something. InnoDB's own tables are a copy that is taken anew only when
+/// Waits until the query counts something. `InnoDB`'s own tables are a copy that is taken anew only when
 /// nobody has read it for 100 ms, so whoever asks more often gets the first answer forever.
 async fn until_some(operator: &mut Operator, query: &str) {
     let counted = async {

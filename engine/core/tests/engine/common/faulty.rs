@@ -69,6 +69,11 @@ impl FaultyProvider {
         self.script.steps.lock().push_back(step);
     }
 
+    /// How many planned steps have not been taken yet.
+    pub(crate) fn planned(&self) -> usize {
+        self.script.steps.lock().len()
+    }
+
     /// How often a namespace has been opened.
     pub(crate) fn opened(&self) -> u64 {
         self.script.opened.load(Ordering::SeqCst)

@@ -55,7 +55,7 @@ pub(crate) async fn fill(tenant: &Tenant, count: i32) {
 pub(crate) fn indexed(unique: bool, paths: &[&str]) -> TableSchema {
     let index = |path: &&str| {
         let fields = vec![IndexField { path: (*path).into(), descending: false }];
-        IndexSchema { name: (*path).into(), fields, unique, sparse: false }
+        IndexSchema { name: (*path).into(), fields, unique, ..IndexSchema::default() }
     };
     TableSchema { table: table(), fields: vec![], indexes: paths.iter().map(index).collect() }
 }

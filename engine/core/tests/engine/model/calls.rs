@@ -55,7 +55,7 @@ fn with_id_last(write: &Write, fields: &Document) -> Document {
 
 pub(super) fn query_of(question: &Question) -> Query {
     let Question { table, filter, sort, skip, limit, .. } = question.clone();
-    Query { table: table_name(table), filter, sort, skip, limit }
+    Query { filter, sort, skip, limit, ..Query::all(table_name(table)) }
 }
 
 pub(super) async fn all_pages(tenant: &Tenant, query: &Query, size: usize) -> Vec<StoredDocument> {
@@ -69,4 +69,14 @@ pub(super) async fn all_pages(tenant: &Tenant, query: &Query, size: usize) -> Ve
             return found;
         }
     }
+}
+
+pub(super) async fn all_batches(tenant: &Tenant, query: &Query, size: usize) -> Vec<StoredDocument> {
+    let (mut found, mut cursor) = (Vec::new(), tenant.open_cursor(query.clone()).await.unwrap());
+    while !cursor.is_exhausted() {
+        let batch = tenant.next_batch(&mut cursor, size, usize::MAX).await.unwrap();
+        assert!(batch.len() <= size);
+        found.extend(batch);
+    }
+    found
 }

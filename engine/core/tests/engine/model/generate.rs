@@ -217,8 +217,9 @@ fn schema() -> impl Strategy<Value = Step> {
     )
         .prop_map(|(name, field_type, required)| FieldSchema { name: name.into(), field_type, required });
     let fields = option::weighted(0.1, field).prop_map(|field| field.into_iter().collect());
-    let index = (order(1..4), weighted(0.15), any::<bool>())
-        .prop_map(|(fields, unique, sparse)| IndexSchema { name: String::new(), fields, unique, sparse });
+    let index = (order(1..4), weighted(0.15), any::<bool>()).prop_map(|(fields, unique, sparse)| {
+        IndexSchema { fields, unique, sparse, ..IndexSchema::default() }
+    });
     let indexes = vec(index, 1..6).prop_map(|mut indexes| {
         for (number, index) in indexes.iter_mut().enumerate() {
             index.name = format!("index{number}");

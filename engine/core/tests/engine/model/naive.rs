@@ -115,8 +115,10 @@ impl Naive {
 
     /// What matches a query's filter, with its sort key, in the query's order.
     pub(super) fn select(&self, at: usize, query: &Query) -> Vec<(Vec<u8>, &Kept)> {
-        let matching = self.tables[at].documents.values().filter(|kept| query.filter.matches(&kept.body));
-        let mut ranked: Vec<_> = matching.map(|kept| (sort_key(&kept.body, &query.sort), kept)).collect();
+        let matching =
+            self.tables[at].documents.values().filter(|kept| query.filter.matches(&kept.body).unwrap());
+        let mut ranked: Vec<_> =
+            matching.map(|kept| (sort_key(&kept.body, &query.sort, None), kept)).collect();
         ranked.sort_by(|a, b| a.0.cmp(&b.0));
         ranked
     }
@@ -148,7 +150,7 @@ fn admit<'a>(
 }
 
 fn keys_of(index: &IndexSchema, body: &RawDocument) -> Option<Vec<Vec<u8>>> {
-    let IndexSchema { name, fields, unique, sparse } = index.clone();
+    let IndexSchema { name, fields, unique, sparse, .. } = index.clone();
     let definition = IndexDefinition { id: IndexId(0), name, fields, unique, sparse };
     Some(derive(&definition, body).ok()?.keys)
 }
