@@ -38,6 +38,8 @@ if ! cmp -s tests/openapi/requirements.txt "$python_env/installed.txt"; then
 fi
 
 export XDG_DATA_HOME="$scratch/share" XDG_STATE_HOME="$scratch/state"
+# Its usual port may be another server's.
+export NIMBUS_NO_MONGODB=true
 $start --port 0 --data-dir "$scratch/data" >"$scratch/out" 2>"$scratch/err" </dev/null &
 server=$!
 url=

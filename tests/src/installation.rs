@@ -166,6 +166,8 @@ impl Installation {
             .env("XDG_DATA_HOME", self.path("share"))
             .env("XDG_STATE_HOME", self.path("state"))
             .env("RUST_LOG", self.log_level)
+            // Servers of many tests run at the same time, and only one could have the usual port.
+            .env("NIMBUS_MONGODB_PORT", "0")
             .current_dir(self.root.path())
             .stdin(Stdio::null());
         command

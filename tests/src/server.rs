@@ -55,7 +55,7 @@ impl Output {
     }
 
     fn address(&self) -> Option<SocketAddr> {
-        address_in(&self.all())
+        address_after("http://", &self.all())
     }
 }
 
@@ -103,6 +103,11 @@ impl Server {
     /// Its URL without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where it listens for MongoDB clients, if it does.
+    pub fn mongodb_address(&self) -> Option<SocketAddr> {
+        address_after("mongodb://", &self.output.all())
     }
 
     /// A client with the admin token.
@@ -168,9 +173,9 @@ impl Drop for Server {
     }
 }
 
-/// The address in the first `http://` URL that stands whole in the text.
-fn address_in(text: &str) -> Option<SocketAddr> {
-    let (_, rest) = text.split_once("http://")?;
+/// The address in the first URL of a scheme that stands whole in the text.
+fn address_after(scheme: &str, text: &str) -> Option<SocketAddr> {
+    let (_, rest) = text.split_once(scheme)?;
     let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']')))?;
     rest[..end].parse().ok()
 }
@@ -209,9 +214,9 @@ mod tests {
 
     #[test]
     fn an_address_is_taken_only_when_its_end_is_seen() {
-        assert_eq!(address_in("listening on http://127.0.0.1:80"), None);
-        let address = address_in("listening on http://127.0.0.1:8080/\n").expect("an address");
+        assert_eq!(address_after("http://", "listening on http://127.0.0.1:80"), None);
+        let address = address_after("http://", "listening on http://127.0.0.1:8080/\n").expect("an address");
         assert_eq!(address.port(), 8080);
-        assert_eq!(address_in("http://[::1]:1\n"), "[::1]:1".parse().ok());
+        assert_eq!(address_after("http://", "http://[::1]:1\n"), "[::1]:1".parse().ok());
     }
 }

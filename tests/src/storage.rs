@@ -88,7 +88,7 @@ impl Storage {
     pub(crate) fn stores(&self, root: &Path) -> BTreeSet<String> {
         let (access, prefix) = match self {
             Self::Files(provider) => {
-                let of_tenants = |name: &String| !name.starts_with('.');
+                let of_tenants = |name: &String| !name.starts_with('.') && name != "wire-credentials.json";
                 return file_names(&root.join("data"))
                     .filter(of_tenants)
                     .map(|name| stem(&name, *provider).to_owned())

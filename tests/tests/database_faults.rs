@@ -215,7 +215,9 @@ fn a_database_that_is_away_at_the_start_is_named(provider: Provider) {
     database.kill();
     let variables = installation.variables();
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let failure = installation.start_with(&["--port", "0"], &variables).expect_err("there is no database");
+    // Few connections, so that no low limit of open files is worth a line of its own.
+    let arguments = ["--port", "0", "--max-connections", "100"];
+    let failure = installation.start_with(&arguments, &variables).expect_err("there is no database");
     assert_eq!(failure.code, Some(2), "{failure}");
     assert_eq!(failure.output.lines().count(), 1, "{failure}");
     let address = format!("{}:{}", Ipv4Addr::LOCALHOST, database.address().port());

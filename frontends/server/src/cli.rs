@@ -150,7 +150,8 @@ fn read(matches: &ArgMatches) -> Result<(Command, Values), clap::Error> {
 }
 
 fn with_settings(command: clap::Command, sections: &[Section]) -> clap::Command {
-    let chosen = SETTINGS.iter().filter(|setting| sections.contains(&setting.section));
+    let chosen =
+        SETTINGS.iter().filter(|setting| sections.contains(&setting.section) && setting.shape.has_flag());
     command.args(chosen.map(argument))
 }
 
@@ -175,7 +176,7 @@ fn argument(setting: &'static Setting) -> Arg {
         // A token may begin with a dash; taken for a flag, it would be quoted in an error.
         Shape::Secret => argument.allow_hyphen_values(true).value_hint(ValueHint::Other),
         Shape::Url(_) => argument.value_hint(ValueHint::Url),
-        Shape::Number { .. } | Shape::Text | Shape::Name | Shape::Choice(_) => argument,
+        Shape::Number { .. } | Shape::Text | Shape::Name | Shape::Choice(_) | Shape::Password => argument,
     }
 }
 
@@ -204,7 +205,8 @@ fn value_parser(shape: Shape) -> ValueParser {
 fn settings_given(matches: &ArgMatches) -> Values {
     let mut values = Values::default();
     for setting in SETTINGS {
-        // A command has only the flags of its own sections; asking for another is an error here.
+        // A command has only the flags of its own sections, and some settings have none; asking for
+        // another is an error here.
         let Ok(Some(mut given)) = matches.try_get_many::<Value>(setting.key) else { continue };
         let value = match setting.shape {
             Shape::Origins => given.filter_map(Value::as_array).flatten().cloned().collect(),
@@ -289,7 +291,8 @@ mod tests {
     fn help_shows_every_setting_with_variable_and_default() {
         let help = definition().find_subcommand_mut("start").unwrap().render_long_help().to_string();
         let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        for setting in SETTINGS {
+        assert!(!words.contains("--mongodb-password"), "passwords have no flag");
+        for setting in SETTINGS.iter().filter(|setting| setting.shape.has_flag()) {
             assert!(
                 words.contains(&setting.flag()) && words.contains(&setting.variable()),
                 "{}",

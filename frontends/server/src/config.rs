@@ -14,7 +14,7 @@ mod storage;
 mod table;
 mod values;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -49,6 +49,15 @@ pub(crate) struct Settings {
     pub(crate) body_limit_bytes: usize,
     pub(crate) request_timeout_secs: u64,
     pub(crate) max_connections: usize,
+    /// The usual port, if it is free, when nothing is said.
+    pub(crate) mongodb_port: Option<u16>,
+    pub(crate) no_mongodb: bool,
+    pub(crate) mongodb_username: Option<String>,
+    pub(crate) mongodb_password: Option<Secret>,
+    pub(crate) mongodb_replica_set: Option<String>,
+    pub(crate) mongodb_test_commands: bool,
+    pub(crate) mongodb_tls_cert: Option<PathBuf>,
+    pub(crate) mongodb_tls_key: Option<PathBuf>,
 }
 
 /// A configuration, and what to tell about it once logs are set up.
@@ -124,10 +133,10 @@ mod tests {
             .filter_map(|setting| {
                 let value = match setting.shape {
                     Shape::Number { minimum, maximum } => json!(number.clamp(minimum, maximum)),
-                    Shape::Url(schemes) => json!(format!("{}://user:word@{text}:1/d", schemes[0])),
+                    Shape::Url(schemes) => json!(format!("{}://user:hush@{text}:1/d", schemes[0])),
                     // A metadata name must not begin with a tenant prefix.
                     Shape::Name if setting.key.contains("prefix") => json!(format!("{text}_")),
-                    Shape::Secret | Shape::Text | Shape::Path | Shape::Name => json!(text),
+                    Shape::Secret | Shape::Password | Shape::Text | Shape::Path | Shape::Name => json!(text),
                     Shape::Switch | Shape::Choice(_) | Shape::Origins => return None,
                 };
                 Some((setting.key, value))
@@ -164,17 +173,17 @@ mod tests {
         ] {
             let settings = load_with(&values_of(provider, "text", 7), &[]).unwrap();
             assert_eq!(settings.storage.to_string(), place);
-            assert!(!format!("{settings:?}").contains("word"), "{settings:?}");
+            assert!(!format!("{settings:?}").contains("hush"), "{settings:?}");
         }
         let secrets = Values::from([
             ("tenant_provider", json!("libsql-replica")),
             ("libsql_url", json!("http://a")),
             ("libsql_admin_url", json!("http://a")),
-            ("libsql_auth_token", json!("word")),
-            ("libsql_admin_auth_header", json!("Basic word")),
+            ("libsql_auth_token", json!("hush")),
+            ("libsql_admin_auth_header", json!("Basic hush")),
         ]);
         let settings = load_with(&secrets, &[]).unwrap();
-        assert!(!format!("{settings:?} {secrets:?}").contains("word"), "{settings:?}");
+        assert!(!format!("{settings:?} {secrets:?}").contains("hush"), "{settings:?}");
     }
 
     #[test]

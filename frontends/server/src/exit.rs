@@ -16,6 +16,7 @@ use crate::config::ConfigError;
 use crate::environment::NoPlace;
 use crate::listen::ListenError;
 use crate::token::TokenError;
+use crate::wire_credentials::CredentialsError;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +76,19 @@ pub(crate) enum CannotRun {
         path: PathBuf,
         /// Why.
         error: io::Error,
+    },
+    /// Drivers cannot be let in with the credentials.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The certificate or key for drivers cannot be used.
+    #[error("{flag} {path}: {reason}", path = path.display())]
+    Tls {
+        /// The flag that names the file.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
     },
     /// There is nothing to verify.
     #[error("there is no data directory {path}; name it with --data-dir", path = .0.display())]

@@ -15,6 +15,7 @@ mod inspect;
 mod listen;
 mod logging;
 mod memory;
+mod mongodb;
 mod open_files;
 mod private_file;
 mod progress;
@@ -22,8 +23,10 @@ mod providers;
 mod signals;
 mod start;
 mod timestamp;
+mod tls;
 mod token;
 mod verify;
+mod wire_credentials;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

@@ -71,6 +71,19 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_directory(directory)
 }
 
+/// Puts `content` at `path` if nothing is there, in the same way; false, and nothing touched, if something is.
+pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
+    temporary.write_all(content)?;
+    temporary.as_file().sync_all()?;
+    match temporary.persist_noclobber(path) {
+        Ok(_) => sync_directory(directory).map(|()| true),
+        Err(failure) if failure.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(failure) => Err(failure.error),
+    }
+}
+
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
@@ -103,6 +116,10 @@ mod tests {
         open_append(&directory.join("log")).unwrap();
         assert_eq!([mode_of(&directory), mode_of(&root.path().join("a"))], [0o700; 2]);
         assert_eq!([mode_of(&file), mode_of(&directory.join("log"))], [0o600; 2]);
+        assert!(!create(&file, b"three").unwrap());
+        assert!(create(&directory.join("new"), b"x").unwrap());
+        assert_eq!(mode_of(&directory.join("new")), 0o600);
+        fs::remove_file(directory.join("new")).unwrap();
         replace(&file, b"two").unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"two");
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 2, "no temporary file is left");

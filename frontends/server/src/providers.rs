@@ -57,7 +57,7 @@ fn remote<P: NamespaceProvider + 'static>(provider: &'static str, connected: Sto
 /// The flags that say where the server of `provider` is and how to get in.
 fn access_flags(provider: &str) -> String {
     let settings = SETTINGS.iter().filter(|setting| setting.shape.is_confidential());
-    let own = settings.filter(|setting| setting.belongs_to(provider));
+    let own = settings.filter(|setting| setting.providers.contains(&provider));
     own.map(Setting::flag).collect::<Vec<_>>().join(", ")
 }
 

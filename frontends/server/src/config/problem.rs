@@ -84,6 +84,14 @@ pub(crate) enum Problem {
         /// The prefix, likewise.
         prefix: String,
     },
+    /// A setting that means nothing without another.
+    #[error("{set} is set and {missing} is not; set both or none")]
+    Alone {
+        /// The one: where it is set.
+        set: String,
+        /// The other: its flag, or its variable when it has none.
+        missing: String,
+    },
     /// A setting of a provider that is not the chosen one.
     #[error("{place} is a setting of provider {owners}, but the tenant provider is {chosen}")]
     ForeignSetting {

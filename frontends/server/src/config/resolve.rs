@@ -64,7 +64,7 @@ pub(super) fn resolve(
             }
         }
     }
-    problems.extend(rules.iter().filter_map(|rule| resolved.broken(*rule)));
+    problems.extend(rules.iter().filter_map(|rule| resolved.broken(*rule, table)));
     if problems.is_empty() { Ok(resolved) } else { Err(ConfigError::Problems(problems)) }
 }
 
@@ -107,23 +107,29 @@ fn missing(setting: &Setting, chosen: &str) -> Problem {
 
 impl Resolved {
     /// What is wrong between two settings, if both have a value.
-    fn broken(&self, rule: Rule) -> Option<Problem> {
+    fn broken(&self, rule: Rule, table: &[Setting]) -> Option<Problem> {
+        let name_of = |key: &str| {
+            let name = || table.iter().find(|setting| setting.key == key).map(Setting::name);
+            self.set_at.get(key).map(ToString::to_string).or_else(name).unwrap_or_default()
+        };
         match rule {
             Rule::AtMost { number, limit } => {
                 let exceeds = self.values.get(number)?.as_u64()? > self.values.get(limit)?.as_u64()?;
-                exceeds.then(|| Problem::TooMany { number: self.name_of(number), limit: self.name_of(limit) })
+                exceeds.then(|| Problem::TooMany { number: name_of(number), limit: name_of(limit) })
+            }
+            Rule::Together { one, other } => {
+                let (set, missing) = match (self.values.get(one), self.values.get(other)) {
+                    (Some(_), None) => (one, other),
+                    (None, Some(_)) => (other, one),
+                    _ => return None,
+                };
+                Some(Problem::Alone { set: name_of(set), missing: name_of(missing) })
             }
             Rule::Outside { name, prefix } => {
                 let inside = self.values.get(name)?.as_str()?.starts_with(self.values.get(prefix)?.as_str()?);
-                inside.then(|| Problem::NotOutside { name: self.name_of(name), prefix: self.name_of(prefix) })
+                inside.then(|| Problem::NotOutside { name: name_of(name), prefix: name_of(prefix) })
             }
         }
-    }
-
-    /// Where a setting was set, or its flag.
-    fn name_of(&self, key: &'static str) -> String {
-        let flag = || format!("--{}", key.replace('_', "-"));
-        self.set_at.get(key).map_or_else(flag, ToString::to_string)
     }
 
     /// A warning for each credential that was given as a flag.

@@ -34,6 +34,8 @@ pub(crate) const RULES: &[Rule] = &[
     Rule::AtMost { number: "mysql_min_connections", limit: "mysql_max_connections" },
     Rule::Outside { name: "postgres_metadata_schema", prefix: "postgres_tenant_schema_prefix" },
     Rule::Outside { name: "mysql_metadata_database", prefix: "mysql_tenant_database_prefix" },
+    Rule::Together { one: "mongodb_username", other: "mongodb_password" },
+    Rule::Together { one: "mongodb_tls_cert", other: "mongodb_tls_key" },
     Rule::Outside { name: "libsql_metadata_namespace", prefix: "libsql_tenant_namespace_prefix" },
 ];
 
@@ -306,7 +308,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         shape: SECONDS,
         unset: Unset::Default("60"),
         value_name: "SECONDS",
-        help: "Seconds a request's body may take to arrive, and its answer to be made",
+        help: "Seconds a request or message may take to arrive, and its answer to be made or taken",
         providers: &[],
     },
     Setting {
@@ -315,7 +317,79 @@ pub(crate) const SETTINGS: &[Setting] = &[
         shape: Shape::Number { minimum: 1, maximum: 1_000_000 },
         unset: Unset::Default("10000"),
         value_name: "COUNT",
-        help: "Connections open at once; more wait until one is closed",
+        help: "Connections of each protocol open at once; more wait until one is closed",
+        providers: &[],
+    },
+    Setting {
+        key: "mongodb_port",
+        section: Section::Network,
+        shape: Shape::Number { minimum: 0, maximum: 65_535 },
+        unset: Unset::Computed("27017 if it is free"),
+        value_name: "PORT",
+        help: "TCP port for MongoDB drivers; 0 picks a free one",
+        providers: &[],
+    },
+    Setting {
+        key: "no_mongodb",
+        section: Section::Network,
+        shape: Shape::Switch,
+        unset: Unset::Default("false"),
+        value_name: "BOOL",
+        help: "Do not listen for MongoDB drivers",
+        providers: &[],
+    },
+    Setting {
+        key: "mongodb_username",
+        section: Section::Network,
+        shape: Shape::Text,
+        unset: Unset::Nothing,
+        value_name: "NAME",
+        help: "User of MongoDB drivers, with the password in NIMBUS_MONGODB_PASSWORD; both are generated otherwise",
+        providers: &[],
+    },
+    Setting {
+        key: "mongodb_password",
+        section: Section::Network,
+        shape: Shape::Password,
+        unset: Unset::Nothing,
+        value_name: "PASSWORD",
+        help: "Password of MongoDB drivers",
+        providers: &[],
+    },
+    Setting {
+        key: "mongodb_replica_set",
+        section: Section::Network,
+        shape: Shape::Text,
+        unset: Unset::Nothing,
+        value_name: "NAME",
+        help: "Tell MongoDB drivers that this is the only member of a replica set of that name",
+        providers: &[],
+    },
+    Setting {
+        key: "mongodb_test_commands",
+        section: Section::Network,
+        shape: Shape::Switch,
+        unset: Unset::Default("false"),
+        value_name: "BOOL",
+        help: "Let MongoDB drivers make commands fail (configureFailPoint), for their specification tests only",
+        providers: &[],
+    },
+    Setting {
+        key: "mongodb_tls_cert",
+        section: Section::Network,
+        shape: Shape::Path,
+        unset: Unset::Nothing,
+        value_name: "FILE",
+        help: "Certificate chain in PEM format that MongoDB drivers are shown; they have to use TLS then",
+        providers: &[],
+    },
+    Setting {
+        key: "mongodb_tls_key",
+        section: Section::Network,
+        shape: Shape::Path,
+        unset: Unset::Nothing,
+        value_name: "FILE",
+        help: "Private key of the certificate, in PEM format",
         providers: &[],
     },
 ];
@@ -362,6 +436,7 @@ mod tests {
             let (one, other) = match *rule {
                 Rule::AtMost { number, limit } => (row(number), row(limit)),
                 Rule::Outside { name, prefix } => (row(name), row(prefix)),
+                Rule::Together { one, other } => (row(one), row(other)),
             };
             assert_eq!(one.providers, other.providers, "{rule:?}");
         }
@@ -371,7 +446,8 @@ mod tests {
     fn the_manual_lists_every_setting() {
         let manual = include_str!("../../README.md");
         for setting in SETTINGS {
-            for name in [setting.flag(), setting.variable(), setting.file_key()] {
+            let flag = setting.shape.has_flag().then(|| setting.flag());
+            for name in [setting.variable(), setting.file_key()].into_iter().chain(flag) {
                 assert!(manual.contains(&format!("`{name}`")), "README.md does not name {name}");
             }
             let row = manual.lines().find(|line| line.contains(&format!("`{}`", setting.variable())));

@@ -34,6 +34,8 @@ pub(crate) enum Shape {
     Url(&'static [&'static str]),
     /// A credential: text of printable ASCII.
     Secret,
+    /// A password that people choose: any text. There is no flag for it, since flags are seen by others.
+    Password,
     /// Web origins as browsers send them (RFC 6454, section 6.1); in text separated by commas.
     Origins,
 }
@@ -41,14 +43,19 @@ pub(crate) enum Shape {
 impl Shape {
     /// Whether values are kept from everything that is printed.
     pub(crate) const fn is_confidential(self) -> bool {
-        matches!(self, Self::Url(_) | Self::Secret)
+        matches!(self, Self::Url(_) | Self::Secret | Self::Password)
+    }
+
+    /// Whether a value may stand on the command line.
+    pub(crate) const fn has_flag(self) -> bool {
+        !matches!(self, Self::Password)
     }
 
     /// Whether `value`, which fits, grants access to something: any secret does, a URL only with a
     /// password or token in it.
     pub(crate) fn holds_credential(self, value: &Value) -> bool {
         match self {
-            Self::Secret => true,
+            Self::Secret | Self::Password => true,
             Self::Url(_) => {
                 value.as_str().and_then(|text| Url::parse(text).ok()).is_some_and(|url| has_credential(&url))
             }
@@ -69,9 +76,13 @@ impl Shape {
                 _ => Err(self.expectation()),
             },
             Self::Origins => self.read_json(text.split(',').map(str::trim).collect()),
-            Self::Text | Self::Path | Self::Choice(_) | Self::Name | Self::Url(_) | Self::Secret => {
-                self.read_json(Value::from(text))
-            }
+            Self::Text
+            | Self::Path
+            | Self::Choice(_)
+            | Self::Name
+            | Self::Url(_)
+            | Self::Secret
+            | Self::Password => self.read_json(Value::from(text)),
         }
     }
 
@@ -81,7 +92,7 @@ impl Shape {
             Self::Number { minimum, maximum } => {
                 value.as_u64().is_some_and(|number| (minimum..=maximum).contains(&number))
             }
-            Self::Text | Self::Path => value.as_str().is_some_and(|text| !text.is_empty()),
+            Self::Text | Self::Path | Self::Password => value.as_str().is_some_and(|text| !text.is_empty()),
             Self::Switch => value.is_boolean(),
             Self::Choice(names) => value.as_str().is_some_and(|text| names.contains(&text)),
             Self::Name => value.as_str().is_some_and(is_name),
@@ -102,7 +113,7 @@ impl Shape {
         match self {
             Self::Number { minimum, maximum: u64::MAX } => format!("a whole number of at least {minimum}"),
             Self::Number { minimum, maximum } => format!("a whole number from {minimum} to {maximum}"),
-            Self::Text => "text that is not empty".to_owned(),
+            Self::Text | Self::Password => "text that is not empty".to_owned(),
             Self::Path => "a path".to_owned(),
             Self::Switch => "true or false".to_owned(),
             Self::Choice(names) => format!("one of: {}", names.join(", ")),

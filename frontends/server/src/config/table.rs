@@ -70,6 +70,11 @@ impl Setting {
         self.providers.is_empty() || self.providers.contains(&provider)
     }
 
+    /// What an operator sets it by: its flag, or its variable when it has none.
+    pub(crate) fn name(&self) -> String {
+        if self.shape.has_flag() { self.flag() } else { format!("variable {}", self.variable()) }
+    }
+
     /// `--data-dir`
     pub(crate) fn flag(&self) -> String {
         format!("--{}", self.long())
@@ -112,5 +117,12 @@ pub(crate) enum Rule {
         name: &'static str,
         /// Key of the prefix.
         prefix: &'static str,
+    },
+    /// Either both are set or none.
+    Together {
+        /// Key of the one.
+        one: &'static str,
+        /// Key of the other.
+        other: &'static str,
     },
 }

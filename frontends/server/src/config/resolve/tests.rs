@@ -14,7 +14,7 @@ fn samples(setting: &Setting) -> [Value; 3] {
     let url = |scheme: &str, host: &str| json!(format!("{scheme}://{host}"));
     match setting.shape {
         Shape::Number { minimum, .. } => [json!(minimum), json!(minimum + 1), json!(minimum + 2)],
-        Shape::Text | Shape::Path | Shape::Name | Shape::Secret => {
+        Shape::Text | Shape::Path | Shape::Name | Shape::Secret | Shape::Password => {
             [json!("flag"), json!("variable"), json!("file")]
         }
         Shape::Url(schemes) => ["flag", "variable", "file"].map(|host| url(schemes[0], host)),
@@ -23,6 +23,16 @@ fn samples(setting: &Setting) -> [Value; 3] {
         Shape::Choice(names) => [json!(names[0]), json!(names[0]), json!(names[0])],
         Shape::Origins => [json!(["http://f"]), json!(["http://v"]), json!(["http://c"])],
     }
+}
+
+/// What must be set together with it.
+fn companion(setting: &Setting) -> Option<&'static Setting> {
+    let key = RULES.iter().find_map(|rule| match *rule {
+        Rule::Together { one, other } if one == setting.key => Some(other),
+        Rule::Together { one, other } if other == setting.key => Some(one),
+        _ => None,
+    })?;
+    SETTINGS.iter().find(|setting| setting.key == key)
 }
 
 fn text(value: &Value) -> String {
@@ -71,6 +81,7 @@ fn flag_beats_variable_beats_file_beats_default() {
         let [by_flag, by_variable, by_file] = samples(setting);
         let mut others = chosen(setting.providers.first().copied().unwrap_or("sqlite"));
         others.remove(setting.key);
+        others.extend(companion(setting).map(|other| (other.key, samples(other)[0].clone())));
         let mut with_it = others.clone();
         with_it.insert(setting.key, by_flag.clone());
         let variables = [(setting.variable(), text(&by_variable))];
@@ -96,7 +107,8 @@ fn flag_beats_variable_beats_file_beats_default() {
             };
             assert_eq!(find(setting, &sources).unwrap(), expected, "{}", setting.key);
             let resolved = resolve(SETTINGS, RULES, &sources);
-            if expected.is_none() && setting.unset == Unset::Refused {
+            let is_missed = setting.unset == Unset::Refused || companion(setting).is_some();
+            if expected.is_none() && is_missed {
                 resolved.unwrap_err();
                 continue;
             }
@@ -183,6 +195,15 @@ fn settings_that_contradict_each_other_are_named() {
     );
     resolve_with("libsql-replica", [("libsql_metadata_namespace", json!("tenant_x"))]).unwrap_err();
     resolve_with("libsql-replica", [("libsql_metadata_namespace", json!("tenants"))]).unwrap();
+    for (set, missing) in [
+        ("mongodb_username", "variable NIMBUS_MONGODB_PASSWORD"),
+        ("mongodb_password", "--mongodb-username"),
+        ("mongodb_tls_cert", "--mongodb-tls-key"),
+        ("mongodb_tls_key", "--mongodb-tls-cert"),
+    ] {
+        let error = resolve_with("sqlite", [(set, json!("x"))]).unwrap_err();
+        assert!(error.contains(&format!("{missing} is not; set both")), "{error}");
+    }
 }
 
 #[test]
