@@ -30,7 +30,7 @@ use crate::embedded::Kind;
 use crate::measure::Measuring;
 use crate::work::Work;
 use contest::Contest;
-use provider::Provider;
+pub(crate) use provider::Provider;
 use report::Report;
 use side::Side;
 

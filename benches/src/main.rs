@@ -1,5 +1,5 @@
-//! Two commands that print how fast Nimbus is beside others that do the same work: `providers` on each
-//! provider, beside its own driver; `engines` beside embedded stores.
+//! Three commands that print how fast Nimbus is beside others that do the same work: `providers` on each
+//! provider, beside its own driver; `engines` beside embedded stores; `mongodb` by a MongoDB driver.
 //!
 //! Promises: all sides are measured in the same run, in turns, and reported as medians and ratios,
 //! since machines drift; every durable phase is printed with the device's own sync time. Deliberately
@@ -10,6 +10,7 @@ mod embedded;
 mod engines;
 mod http;
 mod measure;
+mod mongodb;
 mod nimbus;
 mod peers;
 mod providers;
@@ -41,6 +42,11 @@ enum Command {
     Providers(providers::Arguments),
     /// Nimbus beside embedded stores, plain and behind a group-commit batcher.
     Engines(engines::Arguments),
+    /// The MongoDB door by the Rust driver, beside the engine without the wire and an echo.
+    Mongodb(mongodb::Arguments),
+    /// What `mongodb` starts as processes of their own.
+    #[command(hide = true, subcommand)]
+    MongodbChild(mongodb::Child),
     /// What `engines` starts to be killed or to have a process of its own.
     #[command(hide = true, subcommand)]
     Child(engines::Child),
@@ -60,6 +66,11 @@ fn main() -> Outcome<()> {
             let folder = tempfile::tempdir_in(".")?;
             engines::run(&arguments, &runtime, folder.path())
         }
+        Command::Mongodb(arguments) => {
+            let folder = tempfile::tempdir_in(".")?;
+            mongodb::run(&arguments, &runtime, folder.path())
+        }
+        Command::MongodbChild(child) => child.run(&runtime),
         Command::Child(child) => child.run(&runtime),
     }
 }

@@ -23,7 +23,7 @@ pub(crate) enum Provider {
 
 impl Provider {
     /// The value of `--tenant-provider` that chooses it, and of `--nimbus-provider` here.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Log => "log",
             Self::Redb => "redb",
@@ -32,7 +32,7 @@ impl Provider {
     }
 
     /// Opens it in a folder, which is made if it is not there.
-    pub(super) fn open(self, folder: &Path) -> Outcome<Arc<dyn NamespaceProvider>> {
+    pub(crate) fn open(self, folder: &Path) -> Outcome<Arc<dyn NamespaceProvider>> {
         Ok(match self {
             Self::Log => Arc::new(LogProvider::open(folder, LogOptions::default())?),
             Self::Redb => Arc::new(RedbProvider::open(folder)?),
